@@ -1,5 +1,6 @@
 #include "kernels/error.h"
 
+#include <fmt/args.h>
 #include <fmt/format.h>
 
 #include <cstring>
@@ -9,8 +10,8 @@ namespace {
 
 // Paths from the build machine mean nothing to a user: keep what follows the repository's root.
 const char* short_path(const char* file) {
-  const size_t root = std::strlen(HOLT_SOURCE_DIR) + 1;
-  return std::strncmp(file, HOLT_SOURCE_DIR, root - 1) == 0 ? file + root : file;
+  const size_t root = std::strlen(HOLT_SOURCE_DIR);
+  return std::strncmp(file, HOLT_SOURCE_DIR, root) == 0 && file[root] == '/' ? file + root + 1 : file;
 }
 
 }  // namespace
@@ -19,8 +20,14 @@ Error::Error(std::string message, std::source_location where)
     : std::runtime_error(fmt::format("{} ({}:{})", message, short_path(where.file_name()), where.line())),
       message_(std::move(message)) {}
 
-void detail::fail(const Format& format, fmt::format_args args) {
-  throw Error(fmt::vformat(format.text, args), format.where);
+std::string detail::format(std::string_view text, std::initializer_list<FormatArg> args) {
+  fmt::dynamic_format_arg_store<fmt::format_context> store;
+  for (const FormatArg& a : args) std::visit([&](const auto& x) { store.push_back(x); }, a);
+  return fmt::vformat(text, store);
+}
+
+void detail::fail(const Format& f, std::initializer_list<FormatArg> args) {
+  throw Error(format(f.text, args), f.where);
 }
 
 }  // namespace holt

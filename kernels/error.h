@@ -5,13 +5,15 @@
 // Everything from outside (shapes, files, flags) is checked before any work. Messages begin with the op's name, say
 // what was expected and what was received, and name what to fix.
 #pragma once
-#include <fmt/core.h>
-
 #include <concepts>
+#include <cstdint>
+#include <initializer_list>
 #include <source_location>
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <type_traits>
+#include <variant>
 
 namespace holt {
 
@@ -27,34 +29,44 @@ class Error : public std::runtime_error {
 
 namespace detail {
 
-/// A format string that remembers who wrote it.
+/// A format string (fmt's syntax) that remembers who wrote it.
 struct Format {
   std::string_view text;
   std::source_location where;
   constexpr Format(const char* t, std::source_location w = std::source_location::current()) : text(t), where(w) {}
 };
 
-// holt's own types print through their to_string(); what fmt knows is passed on untouched, so that this header needs
-// only fmt/core.h and costs little to include.
+// The types behind a message are erased before fmt sees them: fmt is then included by one file only (its headers are
+// slow, and nvcc refuses those of Debian 12). holt's own types print through their to_string().
+using FormatArg = std::variant<bool, int64_t, uint64_t, double, std::string>;
+
 template <class T>
-decltype(auto) printable(const T& x) {
-  if constexpr (requires {
-                  { to_string(x) } -> std::convertible_to<std::string>;
-                })
-    return to_string(x);
+FormatArg format_arg(const T& x) {
+  if constexpr (std::is_same_v<T, bool>)
+    return x;
+  else if constexpr (std::is_same_v<T, char>)
+    return std::string(1, x);
+  else if constexpr (std::is_floating_point_v<T>)
+    return static_cast<double>(x);
+  else if constexpr (std::is_integral_v<T> && std::is_signed_v<T>)
+    return static_cast<int64_t>(x);
+  else if constexpr (std::is_integral_v<T>)
+    return static_cast<uint64_t>(x);
+  else if constexpr (std::is_convertible_v<const T&, std::string_view>)
+    return std::string(std::string_view(x));
   else
-    return (x);
+    return to_string(x);
 }
 
-[[noreturn]] void fail(const Format& format, fmt::format_args args);
+[[noreturn]] void fail(const Format& format, std::initializer_list<FormatArg> args);
+std::string format(std::string_view text, std::initializer_list<FormatArg> args);
 
 }  // namespace detail
 
 /// Throws Error with the formatted text.
 template <class... A>
 [[noreturn]] void fail(detail::Format format, const A&... args) {
-  [&](const auto&... printed) { detail::fail(format, fmt::make_format_args(printed...)); }(detail::printable(args)...);
-  __builtin_unreachable();
+  detail::fail(format, {detail::format_arg(args)...});
 }
 
 /// Throws Error with the formatted text unless `ok`.
@@ -62,6 +74,12 @@ template <class... A>
 void check(bool ok, detail::Format format, const A&... args) {
   if (!ok) [[unlikely]]
     fail(format, args...);
+}
+
+/// The text itself: format("{} of {}", 3, 10).
+template <class... A>
+std::string format(std::string_view text, const A&... args) {
+  return detail::format(text, {detail::format_arg(args)...});
 }
 
 }  // namespace holt
