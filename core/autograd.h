@@ -1,0 +1,59 @@
+// Reverse-mode differentiation: a tape of nodes.
+//
+// An op computes its output, then calls record() with a closure that maps dy to the gradients of its inputs. `needs`
+// tells the closure which of them anybody wants: nothing is computed for frozen layers, and branches that lead to no
+// trainable leaf are not visited. Only the engine accumulates. What the closure saved is freed as soon as it ran.
+#pragma once
+#include <functional>
+#include <initializer_list>
+#include <memory>
+#include <vector>
+
+#include "core/tensor.h"
+
+namespace holt {
+
+using Grads = std::vector<Tensor>;  ///< one for each input, in order; undefined where not needed
+using Needs = std::vector<bool>;    ///< one for each input
+using Backward = std::function<Grads(const Tensor& dy, const Needs& needs)>;
+
+/// Makes `y`, freshly computed from `inputs`, part of the graph, and returns it. Undefined inputs are allowed (an
+/// absent bias). Records nothing when no input requires a gradient or inside NoGrad.
+Tensor record(const char* op, std::initializer_list<Tensor> inputs, Tensor y, Backward backward);
+Tensor record(const char* op, const std::vector<Tensor>& inputs, Tensor y, Backward backward);
+
+/// A tensor kept for the backward. Holds the elements without the graph (so that an op may save its own output), and
+/// refuses to give them back when they were written to since.
+class Saved {
+ public:
+  Saved() = default;
+  explicit Saved(const Tensor& t) : tensor_(t ? t.detach() : t), version_(t ? t.storage()->version : 0) {}
+  /// Error that names the op and the shape if an in-place write came between.
+  const Tensor& operator()() const;
+
+ private:
+  Tensor tensor_;
+  uint64_t version_ = 0;
+};
+
+bool grad_enabled();
+
+/// Ops within its scope (in this thread) record nothing.
+class NoGrad {
+ public:
+  NoGrad();
+  ~NoGrad();
+  NoGrad(const NoGrad&) = delete;
+  NoGrad& operator=(const NoGrad&) = delete;
+
+ private:
+  bool previous_;
+};
+
+/// Compares analytic gradients of `f` (f64 inputs on cpu, any output shape) with central differences of step `step`;
+/// throws Error naming input, index and both values where they differ by more than tolerance·max(1, |numeric|). Returns
+/// the largest difference.
+double gradcheck(const std::function<Tensor(const std::vector<Tensor>&)>& f, const std::vector<Tensor>& inputs,
+                 double step = 1e-6, double tolerance = 1e-6);
+
+}  // namespace holt

@@ -1,0 +1,32 @@
+// Layer normalisation over the last axis (Ba et al. 2016, eq. 4).
+//
+//   mean[r] = 1/C Σ_c x[r,c]          rstd[r] = 1/√(1/C Σ_c (x[r,c] − mean[r])² + eps)
+//   y[r,c]  = x̂·w[c] + b[c]           x̂ = (x[r,c] − mean[r])·rstd[r]
+//   dx      = rstd·(g − ⟨g⟩ − x̂·⟨g·x̂⟩)   g = dy·w,  ⟨·⟩ the mean over c;   dw = Σ_r dy·x̂,  db = Σ_r dy
+//
+// Bytes: forward 2·R·C·sizeof(T), backward 3·R·C·sizeof(T). Flops: forward 8·R·C, backward 14·R·C. Memory-bound
+// everywhere. Numerics: two passes over a row (a one-pass variance cancels when |mean| ≫ σ); sums in acc_t<T>.
+#pragma once
+#include "kernels/device.h"
+#include "kernels/rungs.h"
+
+namespace holt {
+
+struct LayerNorm {
+  int64_t rows, cols;
+  double eps;
+};
+
+inline constexpr Rungs<3> layer_norm_forward_rungs{"layer_norm_forward", {"naive", "warp", "vec16"}};
+inline constexpr Rungs<2> layer_norm_backward_rungs{"layer_norm_backward", {"naive", "warp"}};
+
+/// y[R,C], mean[R], rstd[R]  ←  x[R,C], w[C], b[C].      T: float, bf16, f16, double (cpu).   B: Cpu, Cuda, Simt.
+template <class B, class T>
+void layer_norm_forward(B, LayerNorm, const T* x, const T* w, const T* b, T* y, acc_t<T>* mean, acc_t<T>* rstd);
+
+/// Each of dx[R,C], dw[C], db[C] is written if its pointer is not null.
+template <class B, class T>
+void layer_norm_backward(B, LayerNorm, const T* dy, const T* x, const T* w, const acc_t<T>* mean, const acc_t<T>* rstd,
+                         T* dx, T* dw, T* db);
+
+}  // namespace holt
