@@ -95,6 +95,12 @@ class Tensor {
   std::shared_ptr<TensorImpl> impl_;
 };
 
+/// The elements, or null for an undefined tensor: how optional arguments reach a kernel.
+template <class T>
+T* data_or_null(const Tensor& t) {
+  return t ? t.data<T>() : nullptr;
+}
+
 /// "f32 [2, 3] on cpu"; "undefined".
 std::string to_string(const Tensor& t);
 

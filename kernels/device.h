@@ -40,6 +40,7 @@ inline constexpr bool kHasCuda = false;
 struct Cpu {};
 struct Cuda {
   CUstream_st* stream = nullptr;
+  int8_t index = 0;  ///< which GPU the stream belongs to
 };
 /// The emulated GPU. Work is done when the launch returns; `schedule` seeds the order in which threads run.
 struct Simt {
@@ -48,6 +49,10 @@ struct Simt {
 
 template <class B>
 inline constexpr bool is_gpu = !std::is_same_v<B, Cpu>;
+
+constexpr Device device_of(Cpu) { return Device::cpu; }
+constexpr Device device_of(Cuda d) { return {Device::cuda, d.index}; }
+constexpr Device device_of(Simt) { return Device::simt; }
 
 /// The calling thread's stream on the current CUDA device, and its schedule on the emulator (see stream.h).
 Cuda current_cuda(int8_t index);

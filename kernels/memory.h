@@ -32,6 +32,9 @@ void release_cached(Device);
 class Workspace {
  public:
   Workspace(Device d, size_t bytes) : device_(d), bytes_(bytes), data_(allocate(d, bytes)) {}
+  template <class B>
+  requires requires(B b) { device_of(b); }
+  Workspace(B backend, size_t bytes) : Workspace(device_of(backend), bytes) {}
   ~Workspace() { deallocate(device_, data_, bytes_); }
   Workspace(const Workspace&) = delete;
   Workspace& operator=(const Workspace&) = delete;

@@ -1,0 +1,268 @@
+#include "kernels/layer_norm.h"
+
+#include "kernels/gpu.cuh"
+
+namespace holt {
+namespace {
+
+constexpr int kThreads = 128;  // four rows a block, where a warp takes a row
+
+// ---- Forward ----
+
+// Rung 1, naive: one thread a row. Neighbouring threads read addresses cols·sizeof(T) apart: 32 sectors a request.
+template <class T>
+__global__ void forward_naive(LayerNorm p, const T* x, const T* w, const T* b, T* y, float* mean, float* rstd) {
+  const int64_t r = int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
+  if (r >= p.rows) return;
+  float sum = 0, squares = 0;
+  for (int64_t c = 0; c < p.cols; ++c) sum += float(x[r * p.cols + c]);
+  const float m = sum / p.cols;
+  for (int64_t c = 0; c < p.cols; ++c) {
+    const float d = float(x[r * p.cols + c]) - m;
+    squares += d * d;
+  }
+  const float s = rsqrtf(squares / p.cols + float(p.eps));
+  for (int64_t c = 0; c < p.cols; ++c)
+    y[r * p.cols + c] = T((float(x[r * p.cols + c]) - m) * s * float(w[c]) + float(b[c]));
+  mean[r] = m;
+  rstd[r] = s;
+}
+
+// Rung 2, warp: one warp a row, so lanes read neighbours and the sums never leave the registers. Each pass reads the
+// row again, from L1 or L2 after the first.
+template <class T>
+__global__ void forward_warp(LayerNorm p, const T* x, const T* w, const T* b, T* y, float* mean, float* rstd) {
+  const int64_t r = int64_t{blockIdx.x} * (blockDim.x / 32) + threadIdx.x / 32;
+  if (r >= p.rows) return;  // whole warps leave together: the shuffles below stay legal
+  const int lane = threadIdx.x % 32;
+  x += r * p.cols;
+  y += r * p.cols;
+  float sum = 0, squares = 0;
+  for (int64_t c = lane; c < p.cols; c += 32) sum += float(x[c]);
+  const float m = warp_sum(sum) / p.cols;
+  for (int64_t c = lane; c < p.cols; c += 32) {
+    const float d = float(x[c]) - m;
+    squares += d * d;
+  }
+  const float s = rsqrtf(warp_sum(squares) / p.cols + float(p.eps));
+  for (int64_t c = lane; c < p.cols; c += 32) y[c] = T((float(x[c]) - m) * s * float(w[c]) + float(b[c]));
+  if (lane == 0) {
+    mean[r] = m;
+    rstd[r] = s;
+  }
+}
+
+// Rung 3, vec16: 16 bytes a lane and access, and a row of up to 32·PerLane vectors stays in registers: it is read once,
+// which is all that the op must move. Needs 16-byte alignment of every row.
+template <class T, int PerLane>
+__global__ void forward_vec16(LayerNorm p, const T* x, const T* w, const T* b, T* y, float* mean, float* rstd) {
+  constexpr int N = Vec<T>::size;
+  const int64_t r = int64_t{blockIdx.x} * (blockDim.x / 32) + threadIdx.x / 32;
+  if (r >= p.rows) return;
+  const int lane = threadIdx.x % 32, vectors = static_cast<int>(p.cols / N);
+  x += r * p.cols;
+  y += r * p.cols;
+  Vec<T> kept[PerLane];
+  float sum = 0, squares = 0;
+#pragma unroll
+  for (int k = 0; k < PerLane; ++k) {
+    const int v = lane + 32 * k;
+    if (v >= vectors) continue;
+    kept[k] = load16(x + v * N);
+    for (int i = 0; i < N; ++i) sum += float(kept[k][i]);
+  }
+  const float m = warp_sum(sum) / p.cols;
+#pragma unroll
+  for (int k = 0; k < PerLane; ++k) {
+    if (lane + 32 * k >= vectors) continue;
+    for (int i = 0; i < N; ++i) {
+      const float d = float(kept[k][i]) - m;
+      squares += d * d;
+    }
+  }
+  const float s = rsqrtf(warp_sum(squares) / p.cols + float(p.eps));
+#pragma unroll
+  for (int k = 0; k < PerLane; ++k) {
+    const int v = lane + 32 * k;
+    if (v >= vectors) continue;
+    const Vec<T> wv = load16(w + v * N), bv = load16(b + v * N);
+    for (int i = 0; i < N; ++i) kept[k][i] = T((float(kept[k][i]) - m) * s * float(wv[i]) + float(bv[i]));
+    store16(y + v * N, kept[k]);
+  }
+  if (lane == 0) {
+    mean[r] = m;
+    rstd[r] = s;
+  }
+}
+
+template <class T>
+void run_naive(Gpu gpu, LayerNorm p, const T* x, const T* w, const T* b, T* y, float* mean, float* rstd) {
+  launch<forward_naive<T>>(gpu, {cdiv(p.rows, kThreads), kThreads}, p, x, w, b, y, mean, rstd);
+}
+
+template <class T>
+void run_warp(Gpu gpu, LayerNorm p, const T* x, const T* w, const T* b, T* y, float* mean, float* rstd) {
+  launch<forward_warp<T>>(gpu, {cdiv(p.rows, kThreads / 32), kThreads}, p, x, w, b, y, mean, rstd);
+}
+
+template <class T>
+void run_vec16(Gpu gpu, LayerNorm p, const T* x, const T* w, const T* b, T* y, float* mean, float* rstd) {
+  constexpr int N = Vec<T>::size;
+  // Up to 8 vectors a lane fit in registers: 1024 columns of float, 2048 of a 16-bit type (ViT-H has 1280, ViT-B 768).
+  // Longer or unaligned rows take rung 2.
+  const bool fits =
+      p.cols % N == 0 && p.cols <= 32 * 8 * N && aligned16(x) && aligned16(w) && aligned16(b) && aligned16(y);
+  if (!fits) return run_warp(gpu, p, x, w, b, y, mean, rstd);
+  const LaunchShape shape{cdiv(p.rows, kThreads / 32), kThreads};
+  if (p.cols <= 32 * 3 * N)
+    launch<forward_vec16<T, 3>>(gpu, shape, p, x, w, b, y, mean, rstd);
+  else
+    launch<forward_vec16<T, 8>>(gpu, shape, p, x, w, b, y, mean, rstd);
+}
+
+// ---- Backward ----
+
+// Rung 1, naive: one thread a row for dx; one thread a column for dw and db, which walks all rows.
+template <class T>
+__global__ void backward_dx_naive(LayerNorm p, const T* dy, const T* x, const T* w, const float* mean,
+                                  const float* rstd, T* dx) {
+  const int64_t r = int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
+  if (r >= p.rows) return;
+  float g_sum = 0, gx_sum = 0;
+  for (int64_t c = 0; c < p.cols; ++c) {
+    const float g = float(dy[r * p.cols + c]) * float(w[c]);
+    g_sum += g;
+    gx_sum += g * (float(x[r * p.cols + c]) - mean[r]) * rstd[r];
+  }
+  for (int64_t c = 0; c < p.cols; ++c) {
+    const float g = float(dy[r * p.cols + c]) * float(w[c]), xhat = (float(x[r * p.cols + c]) - mean[r]) * rstd[r];
+    dx[r * p.cols + c] = T(rstd[r] * (g - g_sum / p.cols - xhat * gx_sum / p.cols));
+  }
+}
+
+template <class T>
+__global__ void backward_dw_naive(LayerNorm p, const T* dy, const T* x, const float* mean, const float* rstd, T* dw,
+                                  T* db) {
+  const int64_t c = int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
+  if (c >= p.cols) return;
+  float dw_sum = 0, db_sum = 0;
+  for (int64_t r = 0; r < p.rows; ++r) {
+    dw_sum += float(dy[r * p.cols + c]) * (float(x[r * p.cols + c]) - mean[r]) * rstd[r];
+    db_sum += float(dy[r * p.cols + c]);
+  }
+  if (dw) dw[c] = T(dw_sum);
+  if (db) db[c] = T(db_sum);
+}
+
+// Rung 2, warp: a warp a row for dx.
+template <class T>
+__global__ void backward_dx_warp(LayerNorm p, const T* dy, const T* x, const T* w, const float* mean, const float* rstd,
+                                 T* dx) {
+  const int64_t r = int64_t{blockIdx.x} * (blockDim.x / 32) + threadIdx.x / 32;
+  if (r >= p.rows) return;
+  const int lane = threadIdx.x % 32;
+  dy += r * p.cols;
+  x += r * p.cols;
+  dx += r * p.cols;
+  const float m = mean[r], s = rstd[r];
+  float g_sum = 0, gx_sum = 0;
+  for (int64_t c = lane; c < p.cols; c += 32) {
+    const float g = float(dy[c]) * float(w[c]);
+    g_sum += g;
+    gx_sum += g * (float(x[c]) - m) * s;
+  }
+  const float g_mean = warp_sum(g_sum) / p.cols, gx_mean = warp_sum(gx_sum) / p.cols;
+  for (int64_t c = lane; c < p.cols; c += 32)
+    dx[c] = T(s * (float(dy[c]) * float(w[c]) - g_mean - (float(x[c]) - m) * s * gx_mean));
+}
+
+// … and for dw, db: a block sums kRows rows of 32 columns, 8 rows at a time (lanes on neighbouring columns, so every
+// request is whole sectors), and writes its partial sum; a second kernel adds the partial sums in order. No atomics:
+// the same bits every time.
+constexpr int kRows = 256, kRowLanes = 8;
+
+template <class T>
+__global__ void backward_dw_partial(LayerNorm p, const T* dy, const T* x, const float* mean, const float* rstd,
+                                    float* partial) {
+  SHARED(float, dw_part, [kRowLanes][32]);
+  SHARED(float, db_part, [kRowLanes][32]);
+  const int lane = threadIdx.x % 32, row_lane = threadIdx.x / 32;
+  const int64_t c = int64_t{blockIdx.x} * 32 + lane, first = int64_t{blockIdx.y} * kRows;
+  const int64_t last = first + kRows < p.rows ? first + kRows : p.rows;
+  float dw_sum = 0, db_sum = 0;
+  if (c < p.cols)
+    for (int64_t r = first + row_lane; r < last; r += kRowLanes) {
+      const float g = float(dy[r * p.cols + c]);
+      dw_sum += g * (float(x[r * p.cols + c]) - mean[r]) * rstd[r];
+      db_sum += g;
+    }
+  dw_part[row_lane][lane] = dw_sum;
+  db_part[row_lane][lane] = db_sum;
+  __syncthreads();
+  if (row_lane != 0 || c >= p.cols) return;
+  for (int k = 1; k < kRowLanes; ++k) {
+    dw_sum += dw_part[k][lane];
+    db_sum += db_part[k][lane];
+  }
+  partial[(2 * int64_t{blockIdx.y} + 0) * p.cols + c] = dw_sum;
+  partial[(2 * int64_t{blockIdx.y} + 1) * p.cols + c] = db_sum;
+}
+
+template <class T>
+__global__ void backward_dw_total(LayerNorm p, int parts, const float* partial, T* dw, T* db) {
+  const int64_t c = int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
+  if (c >= p.cols) return;
+  float dw_sum = 0, db_sum = 0;
+  for (int k = 0; k < parts; ++k) {
+    dw_sum += partial[(2 * int64_t{k} + 0) * p.cols + c];
+    db_sum += partial[(2 * int64_t{k} + 1) * p.cols + c];
+  }
+  if (dw) dw[c] = T(dw_sum);
+  if (db) db[c] = T(db_sum);
+}
+
+template <class T>
+void run_backward_naive(Gpu gpu, LayerNorm p, const T* dy, const T* x, const T* w, const float* mean, const float* rstd,
+                        T* dx, T* dw, T* db) {
+  if (dx) launch<backward_dx_naive<T>>(gpu, {cdiv(p.rows, kThreads), kThreads}, p, dy, x, w, mean, rstd, dx);
+  if (dw || db) launch<backward_dw_naive<T>>(gpu, {cdiv(p.cols, kThreads), kThreads}, p, dy, x, mean, rstd, dw, db);
+}
+
+template <class T>
+void run_backward_warp(Gpu gpu, LayerNorm p, const T* dy, const T* x, const T* w, const float* mean, const float* rstd,
+                       T* dx, T* dw, T* db) {
+  if (dx) launch<backward_dx_warp<T>>(gpu, {cdiv(p.rows, kThreads / 32), kThreads}, p, dy, x, w, mean, rstd, dx);
+  if (!dw && !db) return;
+  const int64_t parts = cdiv(p.rows, kRows);
+  const Workspace partial(gpu, 2 * parts * p.cols * sizeof(float));
+  launch<backward_dw_partial<T>>(gpu, {dim3(cdiv(p.cols, 32), parts), 32 * kRowLanes}, p, dy, x, mean, rstd,
+                                 partial.as<float>());
+  launch<backward_dw_total<T>>(gpu, {cdiv(p.cols, kThreads), kThreads}, p, static_cast<int>(parts), partial.as<float>(),
+                               dw, db);
+}
+
+}  // namespace
+
+template <class B, class T>
+void layer_norm_forward(B gpu, LayerNorm p, const T* x, const T* w, const T* b, T* y, acc_t<T>* mean, acc_t<T>* rstd) {
+  constexpr decltype(&run_naive<T>) rungs[] = {run_naive<T>, run_warp<T>, run_vec16<T>};
+  rungs[layer_norm_forward_rungs.pick("vec16")](gpu, p, x, w, b, y, mean, rstd);
+}
+
+template <class B, class T>
+void layer_norm_backward(B gpu, LayerNorm p, const T* dy, const T* x, const T* w, const acc_t<T>* mean,
+                         const acc_t<T>* rstd, T* dx, T* dw, T* db) {
+  constexpr decltype(&run_backward_naive<T>) rungs[] = {run_backward_naive<T>, run_backward_warp<T>};
+  rungs[layer_norm_backward_rungs.pick("warp")](gpu, p, dy, x, w, mean, rstd, dx, dw, db);
+}
+
+#define INSTANTIATE(T)                                                                                                \
+  template void layer_norm_forward(Gpu, LayerNorm, const T*, const T*, const T*, T*, float*, float*);                 \
+  template void layer_norm_backward(Gpu, LayerNorm, const T*, const T*, const T*, const float*, const float*, T*, T*, \
+                                    T*);
+INSTANTIATE(float)
+INSTANTIATE(bf16)
+INSTANTIATE(f16)
+#undef INSTANTIATE
+
+}  // namespace holt
