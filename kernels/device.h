@@ -81,24 +81,29 @@ using Numbers = Types<float, bf16, f16, double, int64_t, int32_t, uint8_t>;
 template <class B, class T>
 inline constexpr bool supports = !(is_gpu<B> && std::is_same_v<T, double>);
 
+namespace detail {
+
+// f(dev, T{}) if `dtype` names T and the backend has it.
+template <class T, class B, class F>
+bool call_if(B dev, DType dtype, F& f) {
+  if constexpr (supports<B, T>)
+    if (dtype == dtype_of<T>) {
+      f(dev, T{});
+      return true;
+    }
+  return false;
+}
+
+}  // namespace detail
+
 /// Calls f(backend, T{}) with the element type named by `dtype`, which must be one of `Ts` and exist on the device.
 template <class... Ts, class F>
-decltype(auto) on(Device d, DType dtype, const char* op, Types<Ts...>, F&& f) {
-  return on(d, [&](auto dev) {
-    bool found = false;
-    (
-        [&] {
-          if constexpr (supports<decltype(dev), Ts>)
-            if (dtype == dtype_of<Ts>) {
-              found = true;
-              f(dev, Ts{});
-            }
-        }(),
-        ...);
+void on(Device d, DType dtype, const char* op, Types<Ts...>, F&& f) {
+  on(d, [&]<class B>(B dev) {
+    if ((detail::call_if<Ts>(dev, dtype, f) || ...)) return;
     std::string known;
-    if (!found)
-      ((known += supports<decltype(dev), Ts> ? (known.empty() ? "" : ", ") + to_string(dtype_of<Ts>) : ""), ...);
-    check(found, "{}: dtype {} is not supported on {}; expected one of {}", op, dtype, d, known);
+    ((known += supports<B, Ts> ? (known.empty() ? "" : ", ") + to_string(dtype_of<Ts>) : ""), ...);
+    fail("{}: dtype {} is not supported on {}; expected one of {}", op, dtype, d, known);
   });
 }
 

@@ -43,10 +43,10 @@ struct Case {
   std::string op;     ///< the contract's function: "layer_norm_forward"
   std::string shape;  ///< and what else tells cases apart: "[33, 4099] mean 1000"
   DType dtype;
-  std::vector<Argument> args;
-  std::function<void(Values& v)> reference;  ///< from the definition, in double
-  std::function<void(Device d, const std::vector<void*>& p)>
-      run;                                   ///< p[i] is argument i on the device, or null if its size is < 0
+  std::vector<Argument> args = {};
+  std::function<void(Values& v)> reference = {};  ///< from the definition, in double
+  /// p[i] is argument i on the device, or null if its size is negative.
+  std::function<void(Device d, const std::vector<void*>& p)> run = {};
   std::vector<std::string_view> rungs = {};  ///< GPU variants; empty = the op has one
   double bytes = 0, flops = 0;               ///< compulsory traffic and arithmetic of one call
 };

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cstring>
+#include <deque>
 #include <limits>
 #include <optional>
 
@@ -132,8 +133,7 @@ std::string compare(const Buffer& b, const std::vector<double>& reference) {
 }
 
 std::string check_once(const Case& c, const Values& reference, Device d, int64_t shift) {
-  std::vector<Buffer> buffers;
-  buffers.reserve(c.args.size());
+  std::deque<Buffer> buffers;
   std::vector<void*> pointers;
   for (const Argument& a : c.args) pointers.push_back(buffers.emplace_back(a, d, shift).pointer());
   c.run(d, pointers);
