@@ -1,0 +1,71 @@
+# Sourced by ./run and ./test: installs what is missing, and runs long steps quietly. Debian and its children only; elsewhere it
+# names what to install.
+
+HOLT_PACKAGES="g++ cmake ninja-build libdnnl-dev libcli11-dev libfmt-dev nlohmann-json3-dev libboost-context-dev zlib1g-dev dataset-fashion-mnist"
+HOLT_TEST_PACKAGES="libgtest-dev libbenchmark-dev util-linux"
+
+# Prints to the terminal or to a log alike: one line a step.
+say() { printf '%s\n' "$*"; }
+
+# step LABEL LOG COMMAND…: runs the command into LOG; shows ninja's or ctest's progress on a terminal; on failure shows the log's end.
+step() {
+  label=$1 log=$2
+  shift 2
+  mkdir -p "$(dirname "$log")"
+  began=$(date +%s)
+  if [ -t 1 ]; then
+    "$@" > "$log" 2>&1 < /dev/null &
+    pid=$!
+    while kill -0 $pid 2> /dev/null; do
+      position=$(tail -c 4000 "$log" | grep -oE '^\[[0-9]+/[0-9]+\]|^ *[0-9]+/[0-9]+ Test' | tail -n 1)
+      printf '\r\033[K%s … %s %ss' "$label" "$position" "$(($(date +%s) - began))"
+      sleep 1
+    done
+    wait $pid
+    status=$?
+    printf '\r\033[K'
+  else
+    say "$label …"
+    "$@" > "$log" 2>&1 < /dev/null
+    status=$?
+  fi
+  took=$(($(date +%s) - began))
+  if [ $status -eq 0 ]; then
+    say "$label: done in ${took} s"
+  else
+    grep -nE 'error:|FAILED|\*\*\*|Error' "$log" | head -n 20
+    tail -n 40 "$log"
+    say "$label: FAILED after ${took} s (exit $status); the whole log is $log"
+  fi
+  return $status
+}
+
+install_packages() {
+  if ! command -v dpkg-query > /dev/null; then
+    say "This is not Debian: install these yourself if the build misses them: $*"
+    return 0
+  fi
+  missing=
+  for package in "$@"; do
+    dpkg-query -W -f '${db:Status-Status}\n' "$package" 2> /dev/null | grep -qx installed || missing="$missing $package"
+  done
+  [ -z "$missing" ] && return 0
+  as_root=
+  if [ "$(id -u)" -ne 0 ]; then
+    if ! command -v sudo > /dev/null; then
+      say "Missing packages, and no right to install them. As root: apt-get install$missing"
+      return 1
+    fi
+    as_root=sudo
+  fi
+  step "Installing$missing" build/logs/apt.log sh -c "
+    $as_root apt-get update -qq && DEBIAN_FRONTEND=noninteractive $as_root apt-get install -y -qq --no-install-recommends $missing"
+}
+
+# configure_and_build PRESET TARGET CMAKE_OPTION…
+configure_and_build() {
+  preset=$1 target=$2
+  shift 2
+  step "Configuring $preset" "build/logs/$preset-configure.log" cmake --preset "$preset" "$@" &&
+    step "Building $preset" "build/logs/$preset-build.log" cmake --build "build/$preset" --target $target
+}
