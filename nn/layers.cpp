@@ -1,0 +1,94 @@
+#include "nn/layers.h"
+
+#include "kernels/philox.h"
+#include "nn/init.h"
+
+namespace holt::nn {
+namespace {
+
+void check_sizes(const char* layer, int64_t in, int64_t out) {
+  check(in > 0 && out > 0, "{}: sizes must be positive, got {} in and {} out", layer, in, out);
+}
+
+std::string pool_label(const char* name, int kernel, int stride, int padding) {
+  return format("{}({}×{}{}{})", name, kernel, kernel, stride != kernel ? format(", stride {}", stride) : "",
+                padding ? format(", padding {}", padding) : "");
+}
+
+}  // namespace
+
+Linear::Linear(int64_t in, int64_t out, Generator& g, LinearOptions o) {
+  check_sizes("Linear", in, out);
+  weight = init::parameter(init::torch_weight({out, in}, g));
+  if (o.bias) bias = init::parameter(init::torch_bias(weight.shape(), g));
+}
+
+std::string Linear::label() const {
+  return format("Linear({} → {}{})", in_features(), out_features(), bias ? "" : ", no bias");
+}
+
+Conv2d::Conv2d(int64_t in, int64_t out, int kernel, Generator& g, ConvOptions o)
+    : stride(o.stride), padding(o.padding) {
+  check_sizes("Conv2d", in, out);
+  check(kernel > 0 && stride > 0 && padding >= 0,
+        "Conv2d: kernel and stride must be positive and padding not negative, got {}, {} and {}", kernel, stride,
+        padding);
+  weight = init::parameter(init::torch_weight({out, kernel, kernel, in}, g));
+  if (o.bias) bias = init::parameter(init::torch_bias(weight.shape(), g));
+}
+
+std::string Conv2d::label() const {
+  return format("Conv2d({} → {}, {}×{}{}{}{})", weight.size(3), weight.size(0), weight.size(1), weight.size(2),
+                stride != 1 ? format(", stride {}", stride) : "", padding ? format(", padding {}", padding) : "",
+                bias ? "" : ", no bias");
+}
+
+BatchNorm2d::BatchNorm2d(int64_t channels, BatchNormLayerOptions o) : momentum(o.momentum), eps(o.eps) {
+  check(channels > 0, "BatchNorm2d: the number of channels must be positive, got {}", channels);
+  weight = init::parameter(init::constant({channels}, 1));
+  bias = init::parameter(init::constant({channels}, 0));
+  running_mean = init::constant({channels}, 0);
+  running_var = init::constant({channels}, 1);
+}
+
+Tensor BatchNorm2d::normalise(const Tensor& x, const Fused& fused) {
+  const bool batch = training() && statistics == Statistics::batch;
+  return batch_norm(x, weight, bias, running_mean, running_var,
+                    {.training = batch, .momentum = momentum, .eps = eps, .relu = fused.relu}, fused.residual);
+}
+
+void BatchNorm2d::reset_statistics() {
+  running_mean = full(running_mean.shape(), 0, running_mean.dtype(), running_mean.device());
+  running_var = full(running_var.shape(), 1, running_var.dtype(), running_var.device());
+}
+
+std::string BatchNorm2d::label() const {
+  return format("BatchNorm2d({}{})", weight.size(0), statistics == Statistics::frozen ? ", frozen statistics" : "");
+}
+
+LayerNorm::LayerNorm(int64_t features, double e) : eps(e) {
+  check(features > 0, "LayerNorm: the number of features must be positive, got {}", features);
+  weight = init::parameter(init::constant({features}, 1));
+  bias = init::parameter(init::constant({features}, 0));
+}
+
+std::string LayerNorm::label() const { return format("LayerNorm({})", weight.size(0)); }
+
+Dropout::Dropout(double probability, Generator& seed) : p(probability) {
+  check(p >= 0 && p < 1, "Dropout: the probability must be in [0, 1), got {}", p);
+  const Philox4 r = philox(seed.seed, seed.next++, 0);
+  generator = Generator(uint64_t{r.v[0]} << 32 | r.v[1]);
+}
+
+std::string Dropout::label() const { return format("Dropout({})", p); }
+
+std::string MaxPool2d::label() const { return pool_label("MaxPool2d", kernel, stride, padding); }
+
+std::string AvgPool2d::label() const { return pool_label("AvgPool2d", kernel, stride, padding); }
+
+Tensor Flatten::forward(const Tensor& x) {
+  check(x.rank() >= 1, "Flatten: x must have a batch axis, got {}", x);
+  return x.reshape({x.size(0), x.shape().product(1, x.rank())});
+}
+
+}  // namespace holt::nn

@@ -1,0 +1,24 @@
+#include "nn/model.h"
+
+namespace holt::nn {
+
+std::string to_string(const ModelConfig& c) {
+  std::string text = format("{}(classes {}, input {}×{}×{}", c.name, c.classes, c.height, c.width, c.channels);
+  for (auto& [key, value] : c.options) text += format(", {} {}", key, value);
+  return text + ")";
+}
+
+Model::Model(ModelConfig config) : config_(std::move(config)) {
+  const ModelConfig& c = config_;
+  check(c.classes > 0 && c.channels > 0 && c.height > 0 && c.width > 0,
+        "{}: classes and the input's sizes must be positive, got {} classes and {}×{}×{} images", c.name, c.classes,
+        c.height, c.width, c.channels);
+}
+
+void Model::check_images(const Tensor& x) const {
+  const ModelConfig& c = config_;
+  check(x.rank() == 4 && x.size(1) == c.height && x.size(2) == c.width && x.size(3) == c.channels,
+        "{}: images must be [N, {}, {}, {}], got {}", c.name, c.height, c.width, c.channels, x);
+}
+
+}  // namespace holt::nn

@@ -1,0 +1,102 @@
+#include "nn/models/registry.h"
+
+#include <charconv>
+
+#include "nn/models/lenet.h"
+#include "nn/models/mlp.h"
+#include "nn/models/resnet_cifar.h"
+
+namespace holt::nn {
+namespace {
+
+// The option as a number in [low, high].
+template <class T>
+T number(const ModelConfig& c, const std::string& option, T low, T high) {
+  const std::string& text = c.options.at(option);
+  T value{};
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  check(error == std::errc() && end == text.data() + text.size() && value >= low && value <= high,
+        "{}: option {} must be a number from {} to {}, got '{}'", c.name, option, low, high, text);
+  return value;
+}
+
+std::unique_ptr<Model> resnet(const ModelConfig& c, int n, Generator& g) {
+  const std::string& s = c.options.at("shortcut");
+  check(s == "A" || s == "B", "{}: option shortcut must be A or B, got '{}'", c.name, s);
+  return std::make_unique<ResNetCifar>(
+      c,
+      ResNetCifarOptions{.n = n,
+                         .shortcut = s == "A" ? BasicBlock::Shortcut::A : BasicBlock::Shortcut::B,
+                         .stem_stride = number(c, "stem_stride", 1, 4)},
+      g);
+}
+
+std::vector<ModelOption> resnet_options(const char* shortcut) {
+  return {{"shortcut", shortcut, "where the shape changes: A = zero padding, B = 1×1 convolution"},
+          {"stem_stride", "1", "stride of the first convolution"}};
+}
+
+template <class T, class F>
+std::string names(const std::vector<T>& list, F&& name) {
+  std::string text;
+  for (const T& x : list) text += (text.empty() ? "" : ", ") + name(x);
+  return text;
+}
+
+}  // namespace
+
+const std::vector<ModelEntry>& models() {
+  static const std::vector<ModelEntry> all = {
+      {"mlp",
+       "two hidden layers with ReLU",
+       {{"hidden", "256", "width of the hidden layers"}},
+       [](const ModelConfig& c, Generator& g) {
+         return std::make_unique<Mlp>(c, number<int64_t>(c, "hidden", 1, 1 << 20), g);
+       }},
+      {"lenet",
+       "LeNet-5 (LeCun et al. 1998) with ReLU and max pooling",
+       {{"dropout", "0", "probability, before the classifier"}},
+       [](const ModelConfig& c, Generator& g) {
+         return std::make_unique<LeNet>(c, number<double>(c, "dropout", 0, 0.99), g);
+       }},
+      {"resnet8", "ResNet for small images (He et al. 2016, §4.2), n = 1, shortcuts B", resnet_options("B"),
+       [](const ModelConfig& c, Generator& g) { return resnet(c, 1, g); }},
+      {"resnet20", "ResNet for small images (He et al. 2016, §4.2), n = 3, shortcuts A as in the paper",
+       resnet_options("A"), [](const ModelConfig& c, Generator& g) { return resnet(c, 3, g); }},
+  };
+  return all;
+}
+
+ModelConfig parse_model(const std::string& text) {
+  ModelConfig c;
+  const size_t colon = text.find(':');
+  c.name = text.substr(0, colon);
+  for (size_t begin = colon == std::string::npos ? text.size() : colon + 1; begin < text.size();) {
+    const size_t end = std::min(text.find(',', begin), text.size());
+    const std::string piece = text.substr(begin, end - begin);
+    const size_t equals = piece.find('=');
+    check(equals != std::string::npos && equals > 0, "model: expected name or name:option=value,…, got '{}' in '{}'",
+          piece, text);
+    check(c.options.emplace(piece.substr(0, equals), piece.substr(equals + 1)).second,
+          "model: option {} stands twice in '{}'", piece.substr(0, equals), text);
+    begin = end + 1;
+  }
+  return c;
+}
+
+std::unique_ptr<Model> make_model(ModelConfig c, Generator& g) {
+  for (const ModelEntry& entry : models()) {
+    if (entry.name != c.name) continue;
+    for (auto& [name, value] : c.options) {
+      bool known = false;
+      for (const ModelOption& o : entry.options) known |= o.name == name;
+      check(known, "{}: no option '{}'; it has {}", c.name, name,
+            names(entry.options, [](const ModelOption& o) { return o.name; }));
+    }
+    for (const ModelOption& o : entry.options) c.options.emplace(o.name, o.standard);
+    return entry.make(c, g);
+  }
+  fail("model: no model '{}'; known are {}", c.name, names(models(), [](const ModelEntry& e) { return e.name; }));
+}
+
+}  // namespace holt::nn
