@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <cstring>
 #include <memory>
+#include <vector>
 
 namespace holt {
 namespace {
@@ -29,27 +30,32 @@ constexpr int64_t kLanes = kVectorBytes / 4;
 using Clock = std::chrono::steady_clock;
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
-// Best rate of `work(thread)` over repetitions for `seconds`; it returns the units that one thread did.
+// Sum over the threads of each one's median rate: all work at the same time, in pieces short against a time slice, so
+// that a busy machine interrupts few of them. work(thread, i) does piece i and returns its units.
 template <class Work>
-double best_rate(double seconds, int threads, Work&& work) {
-  double best = 0;
-  const auto start = Clock::now();
-  do {
-    double units = 0;
-    const auto begin = Clock::now();
-#pragma omp parallel num_threads(threads) reduction(+ : units)
-    units += work(omp_get_thread_num());
-    best = std::max(best, units / seconds_since(begin));
-  } while (seconds_since(start) < seconds);
-  return best;
+double rate(double seconds, int threads, Work&& work) {
+  double sum = 0;
+#pragma omp parallel num_threads(threads) reduction(+ : sum)
+  {
+    std::vector<double> rates;
+    const auto start = Clock::now();
+    do {
+      const auto begin = Clock::now();
+      const double units = work(omp_get_thread_num(), static_cast<int64_t>(rates.size()));
+      rates.push_back(units / seconds_since(begin));
+    } while (seconds_since(start) < seconds);
+    std::nth_element(rates.begin(), rates.begin() + rates.size() / 2, rates.end());
+    sum += rates[rates.size() / 2];
+  }
+  return sum;
 }
 
 // Ten independent chains cover a latency of five at two a cycle. The empty asm hides a value from the compiler: its
 // factors are not constants, its results are used.
 constexpr int kChains = 10;
-constexpr int64_t kRounds = 1 << 17;  // under a millisecond: some run falls between the interruptions
+constexpr int64_t kRounds = 1 << 15;  // about 100 µs
 
-double fma_f32(int) {
+double fma_f32(int, int64_t) {
   Vector sum[kChains];
   for (int k = 0; k < kChains; ++k) sum[k] = Vector{} + static_cast<float>(k);
   Vector a = Vector{} + 0.999f, b = Vector{} + 0.001f;
@@ -68,7 +74,7 @@ double fma_f32(int) {
 }
 
 #if defined(__AVX512BF16__)
-double dot_bf16(int) {
+double dot_bf16(int, int64_t) {
   __m512 sum[kChains];
   for (int k = 0; k < kChains; ++k) sum[k] = _mm512_set1_ps(static_cast<float>(k));
   Vector a = Vector{} + 0.001f, b = Vector{} + 0.001f;
@@ -86,10 +92,10 @@ double dot_bf16(int) {
 
 Peaks measure_peaks(double seconds) {
   Peaks p;
-  p.threads = omp_get_max_threads();
-  p.f32_gflops = best_rate(seconds, p.threads, fma_f32) * 1e-9;
+  p.threads = std::min(omp_get_max_threads(), omp_get_num_procs());  // more would take turns, and count twice
+  p.f32_gflops = rate(seconds, p.threads, fma_f32) * 1e-9;
 #if defined(__AVX512BF16__)
-  p.bf16_gflops = best_rate(seconds, p.threads, dot_bf16) * 1e-9;
+  p.bf16_gflops = rate(seconds, p.threads, dot_bf16) * 1e-9;
 #endif
 
   // Four times the last-level cache, at least 64 MiB, so that no line survives from one pass to the next.
@@ -97,18 +103,19 @@ Peaks measure_peaks(double seconds) {
   const int64_t bytes = std::clamp<int64_t>(4 * cache, int64_t{64} << 20, int64_t{256} << 20);
   p.copy_mib = static_cast<double>(bytes) / (1 << 20);
   const auto from = std::make_unique_for_overwrite<char[]>(bytes), to = std::make_unique_for_overwrite<char[]>(bytes);
-  const auto piece = [&](int thread) { return bytes * thread / p.threads; };
+  const int64_t share = bytes / p.threads, piece = std::min<int64_t>(share, int64_t{4} << 20), pieces = share / piece;
 #pragma omp parallel num_threads(p.threads)
   {  // pages belong to the thread that will copy them
-    const int t = omp_get_thread_num();
-    std::memset(from.get() + piece(t), 1, piece(t + 1) - piece(t));
-    std::memset(to.get() + piece(t), 2, piece(t + 1) - piece(t));
+    const int64_t begin = share * omp_get_thread_num();
+    std::memset(from.get() + begin, 1, share);
+    std::memset(to.get() + begin, 2, share);
   }
-  p.copy_gbytes = best_rate(2 * seconds, p.threads,
-                            [&](int t) {
-                              std::memcpy(to.get() + piece(t), from.get() + piece(t), piece(t + 1) - piece(t));
-                              return 2.0 * static_cast<double>(piece(t + 1) - piece(t));
-                            }) *
+  p.copy_gbytes = rate(2 * seconds, p.threads,
+                       [&](int thread, int64_t i) {
+                         const int64_t begin = share * thread + i % pieces * piece;
+                         std::memcpy(to.get() + begin, from.get() + begin, piece);
+                         return 2.0 * static_cast<double>(piece);
+                       }) *
                   1e-9;
   return p;
 }

@@ -11,7 +11,8 @@ struct Peaks {
   double copy_mib = 0;     ///< how large those buffers were, MiB each
 };
 
-/// Takes about 4·`seconds`; each number is the best of several runs, so that a busy machine lowers it least.
+/// Takes about 4·`seconds`; each number is the sum over threads of their median rate in short pieces, so that
+/// a busy machine hardly lowers it.
 Peaks measure_peaks(double seconds = 0.25);
 
 }  // namespace holt
