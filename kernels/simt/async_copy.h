@@ -1,0 +1,72 @@
+// cp.async: the bytes are read when the copy is issued and land in shared memory at the wait that covers them, never
+// earlier. A reader that forgot to wait sees what was there before: NaN, the first time.
+#pragma once
+#include <cstdint>
+#include <vector>
+
+namespace holt::simt {
+
+/// 16 bytes that move as one access: one load or store instruction, and one access to the sanitizers.
+using Bytes16 = uint32_t __attribute__((vector_size(16), may_alias));
+
+struct AsyncCopy {
+  Bytes16 value;
+  Bytes16* to;
+  uint64_t group;
+};
+
+/// One thread's copies under way, in groups closed by commit.
+class AsyncCopies {
+ public:
+  void issue(Bytes16* to, Bytes16 value) { copies_.push_back({value, to, open_group_}); }
+  void commit() { ++open_group_; }
+  /// The next copy that must have landed when at most `newest` closed groups may be under way; null if there is none.
+  const AsyncCopy* next_to_land(uint64_t newest) {
+    if (landed_ < copies_.size() && copies_[landed_].group + newest < open_group_) return &copies_[landed_++];
+    if (landed_ == copies_.size()) clear();
+    return nullptr;
+  }
+  void clear() {
+    copies_.clear();
+    landed_ = 0;
+  }
+
+ private:
+  std::vector<AsyncCopy> copies_;
+  size_t landed_ = 0;
+  uint64_t open_group_ = 0;
+};
+
+/// The calling kernel thread's.
+AsyncCopies& async_copies();
+
+/// Throws: CUDA ends a kernel that makes a 16-byte access at an address that 16 does not divide.
+[[noreturn]] void refuse_misaligned(const char* what, const void* p);
+
+inline void check_aligned16(const char* what, const void* p) {
+  if (reinterpret_cast<uintptr_t>(p) % 16 != 0) [[unlikely]]
+    refuse_misaligned(what, p);
+}
+
+// The accesses themselves stand in these headers, not in the emulator's core: a sanitizer must see them in the kernel.
+
+inline void start_copy(void* shared, const void* global, bool valid) {
+  check_aligned16("cp_async16 to shared memory", shared);
+  check_aligned16("cp_async16 from global memory", global);
+  auto* const to = static_cast<Bytes16*>(shared);
+#if defined(HOLT_RACE)
+  *const_cast<volatile Bytes16*>(to) = *to;  // the copy may land at any time from here on: a write to who races with it
+#endif
+  async_copies().issue(to, valid ? *static_cast<const Bytes16*>(global) : Bytes16{});
+}
+
+inline void cp_async16(void* shared, const void* global) { start_copy(shared, global, true); }
+inline void cp_async16_or_zero(void* shared, const void* global, bool valid) { start_copy(shared, global, valid); }
+inline void cp_async_commit() { async_copies().commit(); }
+template <int N>
+void cp_async_wait() {
+  AsyncCopies& copies = async_copies();
+  while (const AsyncCopy* c = copies.next_to_land(N)) *c->to = c->value;
+}
+
+}  // namespace holt::simt

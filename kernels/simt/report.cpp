@@ -1,0 +1,123 @@
+// What the emulator says when a kernel is wrong.
+#include <algorithm>
+#include <atomic>
+#include <cstring>
+
+#include "kernels/simt/atomics.h"
+#include "kernels/simt/sanitizers.h"
+#include "kernels/simt/scheduler.h"
+
+namespace holt::simt {
+namespace {
+
+std::string place(const Site& s) {
+  const char* name = std::strrchr(s.file_name(), '/');
+  return format("{}:{}", name ? name + 1 : s.file_name(), s.line());
+}
+
+}  // namespace
+
+bool same_site(const Site& a, const Site& b) {
+  return a.line() == b.line() && a.column() == b.column() &&
+         (a.file_name() == b.file_name() || std::strcmp(a.file_name(), b.file_name()) == 0);
+}
+
+std::string hex(unsigned x) { return format("{:#010x}", uint64_t{x}); }
+
+std::string Scheduler::block_name() const {
+  return format("simt: kernel '{}' block ({},{},{})", launch_->kernel, blockIdx.x, blockIdx.y, blockIdx.z);
+}
+
+std::string Scheduler::thread_name(unsigned thread) const {
+  const uint3 i = threads_[thread].index;
+  return format("thread ({},{},{})", i.x, i.y, i.z);
+}
+
+Error Scheduler::failure(const std::string& what, Site site) const { return Error(block_name() + ": " + what, site); }
+
+std::string Scheduler::waiting_threads() const {
+  struct Group {
+    const char* primitive;
+    Site site;
+    unsigned mask;
+    std::vector<unsigned> threads;
+  };
+  std::vector<Group> groups;
+  for (unsigned t = 0; t < count_; ++t) {
+    const Thread& thread = threads_[t];
+    if (thread.state != Thread::waiting && !thread.at_barrier) continue;
+    auto g = std::find_if(groups.begin(), groups.end(), [&](const Group& x) {
+      return std::strcmp(x.primitive, thread.primitive) == 0 && x.mask == thread.mask && same_site(x.site, thread.site);
+    });
+    if (g == groups.end()) g = groups.insert(g, {thread.primitive, thread.site, thread.mask, {}});
+    g->threads.push_back(t);
+  }
+  // Threads are numbered as CUDA numbers them, x fastest; a block of one dimension needs no more.
+  const bool flat = indexed_.y == 1 && indexed_.z == 1;
+  auto name = [&](unsigned t) {
+    const uint3 i = threads_[t].index;
+    return flat ? format("{}", t) : format("({},{},{})", i.x, i.y, i.z);
+  };
+  std::string text;
+  for (const Group& g : groups) {
+    text += text.empty() ? "" : "; ";
+    text += g.threads.size() == 1 ? "thread " : "threads ";
+    constexpr size_t kMostRanges = 8;
+    size_t ranges = 0;
+    for (size_t i = 0; i < g.threads.size(); ++ranges) {
+      size_t j = i;
+      while (j + 1 < g.threads.size() && g.threads[j + 1] == g.threads[j] + 1) ++j;
+      if (ranges == kMostRanges) {
+        text += format(" and {} more", g.threads.size() - i);
+        break;
+      }
+      text += ranges ? "," : "";
+      text += j > i ? format("{}-{}", name(g.threads[i]), name(g.threads[j])) : name(g.threads[i]);
+      i = j + 1;
+    }
+    text += format(" in {}{} at {}", g.primitive, g.mask ? " with mask " + hex(g.mask) : "", place(g.site));
+  }
+  return text;
+}
+
+std::string this_block() {
+  const Scheduler* s = Scheduler::current();
+  return s ? s->block_name() : "simt: outside of a kernel";
+}
+
+std::string here() {
+  const Scheduler* s = Scheduler::current();
+  return s ? s->block_name() + ": " + s->thread_name(s->thread_number()) : this_block();
+}
+
+AsyncCopies& async_copies() {
+  Scheduler* s = Scheduler::current();
+  if (!s) fail("simt: cp_async was called outside of a kernel");
+  return s->thread().copies;
+}
+
+void refuse_misaligned(const char* what, const void* p) {
+  fail("{}: {} at an address that is {} past a multiple of 16", here(), what, reinterpret_cast<uintptr_t>(p) % 16);
+}
+
+void memory_fence() {
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  // To ThreadSanitizer a fence is nothing: order every fence before every later one instead.
+  static uint64_t fences = 0;
+  race_release(&fences);
+  race_acquire(&fences);
+}
+
+void* shared_variable(const void* key, std::string_view name, size_t bytes, size_t alignment) {
+  Scheduler* s = Scheduler::current();
+  if (!s) fail("simt: shared memory '{}' was used outside of a kernel", name);
+  return s->shared().variable(key, name, bytes, alignment);
+}
+
+void* dynamic_shared() {
+  Scheduler* s = Scheduler::current();
+  if (!s) fail("simt: dynamic shared memory was used outside of a kernel");
+  return s->shared().dynamic();
+}
+
+}  // namespace holt::simt
