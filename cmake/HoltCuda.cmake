@@ -21,6 +21,9 @@ if(NOT HOLT_CUDA STREQUAL "OFF")
       check_language(CUDA)
       if(CMAKE_CUDA_COMPILER)
         enable_language(CUDA)
+        # CMake 3.25 believes that C++17 is the newest that nvcc 13 knows, and always passes it.
+        set(CMAKE_CUDA17_STANDARD_COMPILE_OPTION -std=c++20)
+        set(CMAKE_CUDA17_EXTENSION_COMPILE_OPTION -std=c++20)
         find_package(CUDAToolkit REQUIRED)
         set(HOLT_HAS_CUDA ON)
         message(STATUS "CUDA ${CUDAToolkit_VERSION}: yes, for ${HOLT_CUDA_ARCHITECTURES}")
@@ -39,6 +42,7 @@ endif()
 # The compiler's report on registers, spills and shared memory (-Xptxas -v) is kept beside each object as <object>.ptxas, for the
 # budget test.
 function(holt_add_cuda target)
+  unset(CMAKE_CXX_STANDARD)  # CUDA targets inherit it, and CMake 3.25 does not know C++20 for nvcc 13
   add_library(${target} STATIC ${ARGN})
   set(gencode "")
   foreach(arch ${HOLT_CUDA_ARCHITECTURES})
@@ -47,9 +51,9 @@ function(holt_add_cuda target)
   endforeach()
   list(APPEND gencode "SHELL:-gencode arch=compute_${last},code=compute_${last}")
   set_target_properties(${target} PROPERTIES CUDA_ARCHITECTURES OFF
-    CUDA_COMPILER_LAUNCHER "${CMAKE_SOURCE_DIR}/cmake/keep_ptxas_report;${CMAKE_CUDA_COMPILER_LAUNCHER}")
+    CUDA_COMPILER_LAUNCHER "${CMAKE_SOURCE_DIR}/cmake/keep_ptxas_report")
   target_include_directories(${target} PUBLIC ${CMAKE_SOURCE_DIR})
-  target_compile_options(${target} PRIVATE -std=c++20 --expt-relaxed-constexpr -O3 -lineinfo -Xptxas=-v
+  target_compile_options(${target} PRIVATE --expt-relaxed-constexpr -O3 -lineinfo -Xptxas=-v
     "SHELL:-Xcompiler -Wall,-Wextra" ${gencode})
   target_compile_definitions(${target} PUBLIC HOLT_HAS_CUDA)
   target_link_libraries(${target} PUBLIC CUDA::cudart_static)
