@@ -72,6 +72,13 @@ template <class T>
 using acc_t =
     std::conditional_t<std::is_same_v<T, double>, double, std::conditional_t<std::is_integral_v<T>, int64_t, float>>;
 
+/// dst ← x, rounded to T. For loops under "#pragma omp simd": GCC gives the temporary in `dst = T(x)` an array of its
+/// own there, and then does not vectorise the loop for 16-bit T.
+template <class T>
+HOLT_HD inline void assign(T& dst, acc_t<T> x) {
+  dst = T(x);
+}
+
 template <class T>
 inline constexpr bool is_floating =
     std::is_same_v<T, float> || std::is_same_v<T, bf16> || std::is_same_v<T, f16> || std::is_same_v<T, double>;
