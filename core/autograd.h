@@ -18,7 +18,8 @@ using Needs = std::vector<bool>;    ///< one for each input
 using Backward = std::function<Grads(const Tensor& dy, const Needs& needs)>;
 
 /// Makes `y`, freshly computed from `inputs`, part of the graph, and returns it. Undefined inputs are allowed (an
-/// absent bias). Records nothing when no input requires a gradient or inside NoGrad.
+/// absent bias). Records nothing when no input requires a gradient or inside NoGrad. `op` is a string literal: errors
+/// and hooks name it. The closure keeps inputs and output by Saved, never as they are (the graph would own itself).
 Tensor record(const char* op, std::initializer_list<Tensor> inputs, Tensor y, Backward backward);
 Tensor record(const char* op, const std::vector<Tensor>& inputs, Tensor y, Backward backward);
 
@@ -50,9 +51,29 @@ class NoGrad {
   bool previous_;
 };
 
-/// Compares analytic gradients of `f` (f64 inputs on cpu, any output shape) with central differences of step `step`;
-/// throws Error naming input, index and both values where they differ by more than tolerance·max(1, |numeric|). Returns
-/// the largest difference.
+/// Name of the op that computed `t`; "" for a leaf.
+const char* op_name(const Tensor& t);
+
+/// Calls `hook` with the name and the output of every op that this thread passes to record() while it lives, recorded
+/// or not. Hooks nest; the innermost is called first. For profiles, traces and tests.
+class OpHook {
+ public:
+  using Hook = std::function<void(const char* op, const Tensor& y)>;
+  explicit OpHook(Hook hook);
+  ~OpHook();
+  OpHook(const OpHook&) = delete;
+  OpHook& operator=(const OpHook&) = delete;
+
+ private:
+  friend Tensor record(const char*, const std::vector<Tensor>&, Tensor, Backward);
+  Hook hook_;
+  OpHook* previous_;
+};
+
+/// Compares analytic gradients of `f` (f64 inputs on cpu, f64 output of any shape) with central differences of step
+/// `step`; throws Error naming input, index and both values where they differ by more than tolerance·max(1, |numeric|).
+/// Then trains each input alone: a gradient that depends on which others are wanted, or one computed though nobody
+/// wanted it, is an Error too. Returns the largest difference.
 double gradcheck(const std::function<Tensor(const std::vector<Tensor>&)>& f, const std::vector<Tensor>& inputs,
                  double step = 1e-6, double tolerance = 1e-6);
 

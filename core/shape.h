@@ -16,15 +16,17 @@ class Shape {
   static constexpr int kMaxRank = 8;
 
   Shape() = default;  ///< a scalar: rank 0, one element
+  /// Sizes ≥ 0; −1 stands for an open size, which only reshape() accepts.
   Shape(std::initializer_list<int64_t> sizes) : Shape(std::span(sizes.begin(), sizes.size())) {}
   explicit Shape(std::span<const int64_t> sizes);
 
   int rank() const { return rank_; }
   /// Size of an axis; negative axes count from the end.
   int64_t operator[](int axis) const { return sizes_[normalize(axis)]; }
-  void set(int axis, int64_t size) { sizes_[normalize(axis)] = size; }
+  void set(int axis, int64_t size);
   /// `axis` in 0 … rank−1; an axis outside −rank … rank−1 is an Error.
   int normalize(int axis) const;
+  /// Number of elements; one that does not fit in an int64 is an Error.
   int64_t numel() const;
   /// Product of the sizes of axes [from, to).
   int64_t product(int from, int to) const;

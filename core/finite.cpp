@@ -1,0 +1,34 @@
+#include "core/finite.h"
+
+#include <atomic>
+#include <cmath>
+#include <cstdlib>
+#include <string_view>
+
+namespace holt {
+namespace {
+
+std::atomic<bool>& flag() {
+  static std::atomic<bool> on = [] {
+    const char* v = std::getenv("HOLT_CHECK_FINITE");
+    const std::string_view value = v ? v : "";
+    check(value.empty() || value == "0" || value == "1", "HOLT_CHECK_FINITE must be 0 or 1, got '{}'", value);
+    return value == "1";
+  }();
+  return on;
+}
+
+}  // namespace
+
+int64_t first_nonfinite(const Tensor& t) {
+  if (!is_float(t.dtype())) return -1;
+  const std::vector<double> values = t.to_vector<double>();
+  for (size_t i = 0; i < values.size(); ++i)
+    if (!std::isfinite(values[i])) return static_cast<int64_t>(i);
+  return -1;
+}
+
+bool check_finite() { return flag().load(std::memory_order_relaxed); }
+void set_check_finite(bool on) { flag() = on; }
+
+}  // namespace holt
