@@ -1,5 +1,6 @@
 // What this machine can do at best, measured: the denominators of every "% of peak".
 #pragma once
+#include <string>
 
 namespace holt {
 
@@ -14,5 +15,8 @@ struct Peaks {
 /// Takes about 4·`seconds`; each number is the sum over threads of their median rate in short pieces, so that
 /// a busy machine hardly lowers it.
 Peaks measure_peaks(double seconds = 0.25);
+
+/// The processor's name as the system gives it; "unknown processor" where it gives none.
+std::string cpu_name();
 
 }  // namespace holt

@@ -1,0 +1,186 @@
+// holt_bench: times every op family's bench cases (tests/cases/<op>.h) and prints, beside the time, what the call must
+// move and compute, and which part of the roof it reaches:
+//
+//   roof [s] = max(bytes / copy bandwidth, flops / FMA peak)        both measured in the same run, by kernels/peaks.h
+//
+// Flags: Google Benchmark's own (--benchmark_filter=REGEX, --benchmark_min_time=SECONDS …) and
+//   --device=cpu|cuda   --cold   --csv=FILE
+// --cold flushes the caches before every call: what a call costs inside a network whose tensors exceed the cache.
+#include <benchmark/benchmark.h>
+#include <fmt/format.h>
+#include <fmt/os.h>
+
+#include <deque>
+#include <numeric>
+#include <optional>
+
+#include "kernels/build_info.h"
+#include "kernels/memory.h"
+#include "kernels/peaks.h"
+#include "kernels/rungs.h"
+#include "kernels/stream.h"
+#include "tests/harness/case.h"
+#include "tests/harness/element.h"
+
+namespace holt::bench {
+namespace {
+
+using test::Argument;
+using test::Case;
+
+struct Flags {
+  Device device;
+  bool cold = false;
+  std::string csv;
+};
+
+// The case's arguments on the device, filled once.
+class Buffers {
+ public:
+  Buffers(const Case& c, Device d) {
+    for (const Argument& a : c.args) {
+      const size_t bytes = std::max<int64_t>(a.size, 0) * size_of(a.dtype);
+      Workspace& w = memory_.emplace_back(d, bytes);
+      if (a.role != Argument::out) {
+        std::vector<unsigned char> host(bytes);
+        for (int64_t i = 0; i < a.size; ++i) test::store(a.dtype, host.data(), i, a.init(i));
+        copy_bytes(d, w.as<void>(), Device::cpu, host.data(), bytes);
+      }
+      pointers.push_back(a.size < 0 ? nullptr : w.as<void>());
+    }
+  }
+  std::vector<void*> pointers;
+
+ private:
+  std::deque<Workspace> memory_;
+};
+
+void flush_caches() {
+  static std::vector<int64_t> big(int64_t{96} << 17);  // 96 MiB: beyond any last-level cache share here
+  std::iota(big.begin(), big.end(), big[0]);
+  benchmark::ClobberMemory();
+}
+
+void time_case(benchmark::State& state, const Case& c, std::string_view rung, const Flags& flags) {
+  std::optional<ScopedRung> scoped;
+  if (!rung.empty()) scoped.emplace(c.op, rung);
+  const Buffers buffers(c, flags.device);
+  c.run(flags.device, buffers.pointers);  // warm: plans, caches, pages
+  synchronize(flags.device);
+  for (auto _ : state) {
+    if (flags.cold) {
+      state.PauseTiming();
+      flush_caches();
+      state.ResumeTiming();
+    }
+    c.run(flags.device, buffers.pointers);
+    synchronize(flags.device);
+  }
+  state.counters["bytes"] = c.bytes;
+  state.counters["flops"] = c.flops;
+}
+
+// One line a benchmark: time, bytes, flops, rates, part of the roof. Also as CSV.
+class Table : public benchmark::BenchmarkReporter {
+ public:
+  Table(const Peaks& peaks, const Flags& flags) : peaks_(peaks), flags_(flags) {
+    if (!flags.csv.empty()) {
+      csv_.emplace(fmt::output_file(flags.csv));
+      csv_->print(
+          "name,seconds,bytes,flops,gbytes_per_s,gflops,bound,percent_of_roof,copy_peak_gbytes,fma_peak_gflops,commit,"
+          "machine,threads,flags,device,cache\n");
+    }
+  }
+  bool ReportContext(const Context&) override {
+    fmt::print("{}, {} threads; commit {}; {}\n", cpu_name(), peaks_.threads, build_info().commit, build_info().flags);
+    fmt::print(
+        "peaks measured now: copy {:.1f} GB/s ({:.0f} MiB buffers), FMA f32 {:.0f} GFLOP/s, bf16 {:.0f} GFLOP/s{}\n\n",
+        peaks_.copy_gbytes, peaks_.copy_mib, peaks_.f32_gflops, peaks_.bf16_gflops,
+        flags_.cold ? "; caches flushed before each call" : "");
+    fmt::print("{:<58} {:>10} {:>9} {:>9} {:>8} {:>8}  {:>11}\n", "case", "time", "MB", "MFLOP", "GB/s", "GFLOP/s",
+               "% of roof");
+    return true;
+  }
+  void ReportRuns(const std::vector<Run>& runs) override {
+    for (const Run& r : runs) {
+      const std::string name = r.run_name.function_name;
+      if (r.error_occurred) {
+        fmt::print("{:<58} {}\n", name, r.error_message);
+        continue;
+      }
+      const double seconds = r.real_accumulated_time / static_cast<double>(r.iterations),
+                   bytes = r.counters.at("bytes"), flops = r.counters.at("flops");
+      const bool half = name.find(" bf16") != name.npos && peaks_.bf16_gflops > 0;
+      const double memory = bytes / (peaks_.copy_gbytes * 1e9),
+                   compute = flops / ((half ? peaks_.bf16_gflops : peaks_.f32_gflops) * 1e9);
+      const double roof = 100 * std::max(memory, compute) / seconds;
+      const char* bound = memory > compute ? "mem" : "fma";
+      fmt::print("{:<58} {:>10} {:>9.2f} {:>9.2f} {:>8.2f} {:>8.1f}  {:>6.1f} {}\n", name, readable(seconds),
+                 bytes / 1e6, flops / 1e6, bytes / seconds / 1e9, flops / seconds / 1e9, roof, bound);
+      if (csv_)
+        csv_->print("\"{}\",{},{},{},{},{},{},{},{},{},{},\"{}\",{},\"{}\",{},{}\n", name, seconds, bytes, flops,
+                    bytes / seconds / 1e9, flops / seconds / 1e9, bound, roof, peaks_.copy_gbytes, peaks_.f32_gflops,
+                    build_info().commit, cpu_name(), peaks_.threads, build_info().flags, to_string(flags_.device),
+                    flags_.cold ? "cold" : "warm");
+    }
+    std::fflush(stdout);
+  }
+
+ private:
+  static std::string readable(double s) {
+    return s < 1e-3 ? fmt::format("{:.1f} us", s * 1e6) : fmt::format("{:.2f} ms", s * 1e3);
+  }
+  const Peaks peaks_;
+  const Flags flags_;
+  std::optional<fmt::ostream> csv_;
+};
+
+// Takes holt's own flags out of argv and leaves Google Benchmark's.
+Flags take_flags(int& argc, char** argv) {
+  Flags flags;
+  int kept = 1;
+  for (int i = 1; i < argc; ++i) {
+    const std::string_view a = argv[i];
+    if (a.starts_with("--device="))
+      flags.device = parse_device(std::string(a.substr(9)));
+    else if (a.starts_with("--csv="))
+      flags.csv = a.substr(6);
+    else if (a == "--cold")
+      flags.cold = true;
+    else
+      argv[kept++] = argv[i];
+  }
+  argc = kept;
+  return flags;
+}
+
+int run(int argc, char** argv) {
+  const Flags flags = take_flags(argc, argv);
+  benchmark::Initialize(&argc, argv);
+  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
+  for (const test::CaseFamily* family : test::families())
+    for (const Case& c : family->cases(test::Scope::bench)) {
+      const bool gpu = flags.device.kind != Device::cpu;
+      for (std::string_view rung : gpu && !c.rungs.empty() ? c.rungs : std::vector<std::string_view>{""}) {
+        const std::string name =
+            fmt::format("{} {} {}{}{}", c.op, c.shape, to_string(c.dtype), rung.empty() ? "" : " ", rung);
+        benchmark::RegisterBenchmark(name.c_str(), [c, rung, flags](benchmark::State& s) {
+          time_case(s, c, rung, flags);
+        })->UseRealTime();
+      }
+    }
+  Table table(measure_peaks(), flags);
+  return benchmark::RunSpecifiedBenchmarks(&table) == 0;
+}
+
+}  // namespace
+}  // namespace holt::bench
+
+int main(int argc, char** argv) {
+  try {
+    return holt::bench::run(argc, argv);
+  } catch (const std::exception& e) {
+    fmt::print(stderr, "holt_bench: {}\n", e.what());
+    return 1;
+  }
+}
