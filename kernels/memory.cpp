@@ -20,6 +20,7 @@
 #include "kernels/cuda_backend.h"
 #include "kernels/memory_limit.h"
 #include "kernels/parallel.h"
+#include "kernels/simt/memory.h"
 #include "kernels/stream.h"
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -155,7 +156,7 @@ class SimtAllocator {
   void* allocate(size_t bytes) {
     void* p = nullptr;
     const std::lock_guard lock(mutex_);
-    if (!counters_.over_limit(bytes) && bytes <= kLargest) p = nan_filled(bytes);
+    if (!counters_.over_limit(bytes) && bytes <= kLargest) p = simt::allocate(bytes);
     if (!p)
       detail::fail_out_of_memory(Device::simt, bytes, counters_.stats, Counters::refusal(counters_.over_limit(bytes)));
     ++counters_.stats.system_allocations;
@@ -164,7 +165,7 @@ class SimtAllocator {
   }
   void deallocate(void* p, size_t bytes) noexcept {
     const std::lock_guard lock(mutex_);
-    std::free(p);
+    simt::deallocate(p, bytes);
     counters_.stats.current -= bytes;
   }
   MemoryStats stats() {
@@ -177,11 +178,6 @@ class SimtAllocator {
   }
 
  private:
-  static void* nan_filled(size_t bytes) {
-    void* p = std::aligned_alloc(kAlignment, std::max<size_t>(1, (bytes + 63) / 64) * 64);
-    if (p) std::memset(p, 0xff, bytes);
-    return p;
-  }
   std::mutex mutex_;
   Counters counters_;
 };
