@@ -17,7 +17,7 @@ template <class Value>
 Tensor draw(const char* op, const Shape& shape, DType dtype, Device device, const Value& value) {
   check(is_float(dtype), "{}: the dtype must be floating, got {}", op, dtype);
   Tensor host = empty(shape, dtype);
-  on(Device::cpu, dtype, op, Floats{}, [&]<class T>(Cpu, T) {
+  on(Device::cpu, dtype, op, Floats{}, [&]<class T>(auto, T) {
     T* out = host.data<T>();
     parallel_for(shape.numel(), 40, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) out[i] = T(static_cast<acc_t<T>>(value(static_cast<uint64_t>(i))));
