@@ -3,19 +3,13 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include <utility>
-
 #include "kernels/error.h"
-#include "kernels/simt/sanitizers.h"
 
 namespace holt::simt {
 namespace {
 
 // Only touched pages cost memory. Instrumented frames are several times larger.
 constexpr size_t kStackBytes = kAsan || kRace ? 256 << 10 : 64 << 10;
-
-// Who switched to the fiber that is now running.
-constinit thread_local Fiber* previous = nullptr;
 
 // Boost keeps this on the fiber's stack; the Stack itself outlives the fiber.
 struct NothingToFree {
@@ -71,29 +65,6 @@ void Fiber::adopt() {
 #if defined(HOLT_RACE)
   race_ = __tsan_get_current_fiber();
 #endif
-}
-
-void Fiber::leave([[maybe_unused]] Fiber& to, [[maybe_unused]] bool for_good) {
-  previous = this;
-#if HOLT_SIMT_ASAN
-  __sanitizer_start_switch_fiber(for_good ? nullptr : &fake_stack_, to.bottom_, to.bytes_);
-#endif
-#if defined(HOLT_RACE)
-  __tsan_switch_to_fiber(to.race_, 1);  // 1: a switch orders nothing
-#endif
-}
-
-void Fiber::arrive(boost::context::fiber&& from) {
-  previous->suspended_ = std::move(from);
-#if HOLT_SIMT_ASAN
-  __sanitizer_finish_switch_fiber(fake_stack_, &previous->bottom_, &previous->bytes_);
-#endif
-}
-
-void Fiber::switch_to(Fiber& to) {
-  leave(to, false);
-  boost::context::fiber from = std::move(to.suspended_).resume();
-  arrive(std::move(from));
 }
 
 boost::context::fiber Fiber::run(boost::context::fiber&& from) {

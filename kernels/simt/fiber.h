@@ -3,6 +3,9 @@
 #include <boost/context/fiber.hpp>
 #include <cstddef>
 #include <optional>
+#include <utility>
+
+#include "kernels/simt/sanitizers.h"
 
 namespace holt::simt {
 
@@ -53,5 +56,34 @@ class Fiber {
   void* fake_stack_ = nullptr;
   void* race_ = nullptr;  // for ThreadSanitizer
 };
+
+// The switch is what everything waits for: inlined, it leaves one small frame on the stack that is left.
+
+namespace detail {
+inline constinit thread_local Fiber* previous = nullptr;  // who switched to the fiber that is now running
+}
+
+inline void Fiber::leave([[maybe_unused]] Fiber& to, [[maybe_unused]] bool for_good) {
+  detail::previous = this;
+#if HOLT_SIMT_ASAN
+  __sanitizer_start_switch_fiber(for_good ? nullptr : &fake_stack_, to.bottom_, to.bytes_);
+#endif
+#if defined(HOLT_RACE)
+  __tsan_switch_to_fiber(to.race_, 1);  // 1: a switch orders nothing
+#endif
+}
+
+inline void Fiber::arrive(boost::context::fiber&& from) {
+  detail::previous->suspended_ = std::move(from);
+#if HOLT_SIMT_ASAN
+  __sanitizer_finish_switch_fiber(fake_stack_, &detail::previous->bottom_, &detail::previous->bytes_);
+#endif
+}
+
+inline void Fiber::switch_to(Fiber& to) {
+  leave(to, false);
+  boost::context::fiber from = std::move(to.suspended_).resume();
+  arrive(std::move(from));
+}
 
 }  // namespace holt::simt

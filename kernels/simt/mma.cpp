@@ -47,10 +47,8 @@ void multiply(unsigned, void* const* lanes) {
 
 template <class T>
 void mma(const char* primitive, float* d, const uint32_t* a, const uint32_t* b, Site site) {
-  Scheduler* s = Scheduler::current();
-  if (!s) throw Error(format("simt: {} was called outside of a kernel", primitive), site);
   Fragments f{d, a, b};
-  s->meet(primitive, 0xffffffffu, &f, multiply<T>, false, site);
+  Scheduler::inside(primitive, site).meet(primitive, 0xffffffffu, &f, multiply<T>, false, site);
 }
 
 }  // namespace

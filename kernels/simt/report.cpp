@@ -17,11 +17,6 @@ std::string place(const Site& s) {
 
 }  // namespace
 
-bool same_site(const Site& a, const Site& b) {
-  return a.line() == b.line() && a.column() == b.column() &&
-         (a.file_name() == b.file_name() || std::strcmp(a.file_name(), b.file_name()) == 0);
-}
-
 std::string hex(unsigned x) { return format("{:#010x}", uint64_t{x}); }
 
 std::string Scheduler::block_name() const {

@@ -11,9 +11,6 @@ namespace {
 
 constinit thread_local Scheduler* running = nullptr;
 
-// Unwinds a waiting thread whose block has failed. Not a std::exception: kernels have no business catching it.
-struct Abandoned {};
-
 }  // namespace
 
 Runner::Runner(unsigned colour, Scheduler& s) : scheduler(s), fiber(colour, &Scheduler::runner_main, this) {}
@@ -26,6 +23,11 @@ Scheduler::~Scheduler() {
 }
 
 Scheduler* Scheduler::current() { return running; }
+
+Scheduler& Scheduler::inside(const char* primitive, Site site) {
+  if (!running) throw Error(format("simt: {} was called outside of a kernel", primitive), site);
+  return *running;
+}
 
 Scheduler& Scheduler::mine() {
   thread_local Scheduler scheduler;
@@ -100,13 +102,6 @@ void Scheduler::prepare(const Launch& launch, uint64_t block) {
   shared_.open(launch.shared_bytes);
 }
 
-unsigned Scheduler::pick() {
-  unsigned& chosen = runnable_[random_.below(static_cast<unsigned>(runnable_.size()))];
-  const unsigned thread = std::exchange(chosen, runnable_.back());
-  runnable_.pop_back();
-  return thread;
-}
-
 // A thread that starts needs a stack. The race checker takes a fiber's accesses to be in order: under it, each thread
 // has a fiber of its own, and blocks that follow one another have different ones.
 void Scheduler::assign_runner(unsigned thread) {
@@ -123,12 +118,6 @@ void Scheduler::assign_runner(unsigned thread) {
     threads_[thread].runner = idle_.back();  // its stack is warm
     idle_.pop_back();
   }
-}
-
-void Scheduler::become(unsigned thread) {
-  current_ = thread;
-  threads_[thread].state = Thread::running;
-  threadIdx = threads_[thread].index;
 }
 
 Fiber* Scheduler::runner_main(void* p) {
@@ -168,26 +157,6 @@ void Scheduler::run_threads(Runner& self) {
   }
 }
 
-// Suspends the current thread until wake().
-void Scheduler::wait(const char* primitive, unsigned mask, Site site) {
-  Thread& t = threads_[current_];
-  t.state = Thread::waiting;
-  t.primitive = primitive;
-  t.mask = mask;
-  t.site = site;
-  Warp& warp = warps_[current_ / 32];
-  if (--warp.running == 0) resolve_active_mask(warp, current_ / 32);
-  if (runnable_.empty()) stuck();
-  const unsigned next = pick();
-  if (next != current_) {
-    assign_runner(next);
-    become(next);
-    t.runner->fiber.switch_to(threads_[next].runner->fiber);
-  }
-  t.state = Thread::running;
-  if (abandoned_) throw Abandoned{};
-}
-
 void Scheduler::wake(unsigned thread) {
   threads_[thread].state = Thread::running;
   threads_[thread].at_barrier = false;
@@ -217,7 +186,7 @@ void Scheduler::finish() {
   if (runnable_.empty()) stuck();
 }
 
-Scheduler::Votes Scheduler::barrier(const char* primitive, bool predicate, Site site) {
+inline BarrierVotes Scheduler::barrier(const char* primitive, bool predicate, Site site) {
   if (at_barrier_ == 0) {
     barrier_site_ = site;
     barrier_primitive_ = primitive;
@@ -239,6 +208,10 @@ Scheduler::Votes Scheduler::barrier(const char* primitive, bool predicate, Site 
   }
   if constexpr (kRace) race_acquire(race_orders_.data());
   return votes_;
+}
+
+BarrierVotes block_barrier(const char* primitive, bool predicate, Site site) {
+  return Scheduler::inside(primitive, site).barrier(primitive, predicate, site);
 }
 
 // All live threads wait at the block's barrier.

@@ -15,10 +15,14 @@
 #include "kernels/simt/random.h"
 #include "kernels/simt/shared.h"
 #include "kernels/simt/thread.h"
+#include "kernels/simt/warp.h"
 
 namespace holt::simt {
 
 class Scheduler;
+
+// Unwinds a waiting thread whose block has failed. Not a std::exception: kernels have no business catching it.
+struct Abandoned {};
 
 /// A fiber that runs kernel threads, one after another.
 struct Runner {
@@ -66,6 +70,8 @@ class Scheduler {
 
   /// The calling OS thread's; null outside of kernels.
   static Scheduler* current();
+  /// The same, or an Error that names the primitive.
+  static Scheduler& inside(const char* primitive, Site);
   /// The calling OS thread's own scheduler, made on first use.
   static Scheduler& mine();
 
@@ -76,11 +82,8 @@ class Scheduler {
   void run(const Launch&, uint64_t block);
 
   // ---- for kernel threads
-  struct Votes {
-    unsigned yes, all;
-  };
-  /// Waits for every live thread of the block; returns how many of them brought a true predicate.
-  Votes barrier(const char* primitive, bool predicate, Site);
+  /// Waits for every live thread of the block; returns how many there are, and how many brought a true predicate.
+  BarrierVotes barrier(const char* primitive, bool predicate, Site);
   /// Waits until all lanes of `mask` have come to this call; the last one runs complete(mask, lanes' data). `orders`:
   /// whether what the lanes did before is seen by all of them after.
   void meet(const char* primitive, unsigned mask, void* data, Meeting::Complete complete, bool orders, Site);
@@ -127,7 +130,7 @@ class Scheduler {
   bool mixed_sites_ = false;
   Site barrier_site_;
   const char* barrier_primitive_ = nullptr;
-  Votes votes_{};
+  BarrierVotes votes_{};
 
   bool abandoned_ = false;
   std::exception_ptr error_;
@@ -142,5 +145,38 @@ class Scheduler {
   bool closing_ = false;
   SharedMemory shared_;
 };
+
+inline unsigned Scheduler::pick() {
+  unsigned& chosen = runnable_[random_.below(static_cast<unsigned>(runnable_.size()))];
+  const unsigned thread = std::exchange(chosen, runnable_.back());
+  runnable_.pop_back();
+  return thread;
+}
+
+inline void Scheduler::become(unsigned thread) {
+  current_ = thread;
+  threads_[thread].state = Thread::running;
+  threadIdx = threads_[thread].index;
+}
+
+// Suspends the current thread until wake().
+inline void Scheduler::wait(const char* primitive, unsigned mask, Site site) {
+  Thread& t = threads_[current_];
+  t.state = Thread::waiting;
+  t.primitive = primitive;
+  t.mask = mask;
+  t.site = site;
+  Warp& warp = warps_[current_ / 32];
+  if (--warp.running == 0) resolve_active_mask(warp, current_ / 32);
+  if (runnable_.empty()) stuck();
+  const unsigned next = pick();
+  if (next != current_) {
+    assign_runner(next);
+    become(next);
+    t.runner->fiber.switch_to(threads_[next].runner->fiber);
+  }
+  t.state = Thread::running;
+  if (abandoned_) throw Abandoned{};
+}
 
 }  // namespace holt::simt

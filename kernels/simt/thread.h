@@ -3,6 +3,7 @@
 // gdb prints them by name.
 #pragma once
 #include <cstdint>
+#include <cstring>
 #include <source_location>
 
 #include "kernels/error.h"
@@ -37,7 +38,10 @@ inline constexpr int warpSize = 32;
 using Site = std::source_location;
 
 /// "kernel 'scale' block (3,0,0)": the calling thread's block, for messages; its thread too for here().
-bool same_site(const Site&, const Site&);
+inline bool same_site(const Site& a, const Site& b) {
+  return a.line() == b.line() && a.column() == b.column() &&
+         (a.file_name() == b.file_name() || std::strcmp(a.file_name(), b.file_name()) == 0);
+}
 std::string hex(unsigned);
 std::string this_block();
 std::string here();

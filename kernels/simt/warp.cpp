@@ -120,17 +120,11 @@ void match(unsigned mask, void* const* lanes) {
 
 void nothing(unsigned, void* const*) {}
 
-Scheduler& scheduler(const char* primitive, Site site) {
-  Scheduler* s = Scheduler::current();
-  if (!s) throw Error(format("simt: {} was called outside of a kernel", primitive), site);
-  return *s;
-}
-
 }  // namespace
 
 uint64_t shuffle(const char* primitive, ShuffleKind kind, unsigned mask, uint64_t value, int argument, int width,
                  Site site) {
-  Scheduler& s = scheduler(primitive, site);
+  Scheduler& s = Scheduler::inside(primitive, site);
   if (width < 1 || width > 32 || !std::has_single_bit(static_cast<unsigned>(width)))
     throw Error(format("{}: {} got width {}, expected a power of two up to 32", here(), primitive, width), site);
   // PTX: only five bits of the argument count, and a source beyond the segment gives the lane's own value.
@@ -158,25 +152,20 @@ uint64_t shuffle(const char* primitive, ShuffleKind kind, unsigned mask, uint64_
 
 unsigned ballot(const char* primitive, unsigned mask, bool predicate, Site site) {
   Vote v{predicate, 0};
-  scheduler(primitive, site).meet(primitive, mask, &v, vote, false, site);
+  Scheduler::inside(primitive, site).meet(primitive, mask, &v, vote, false, site);
   return v.result;
 }
 
 unsigned match_any(const char* primitive, unsigned mask, uint64_t value, Site site) {
   Vote v{value, 0};
-  scheduler(primitive, site).meet(primitive, mask, &v, match, false, site);
+  Scheduler::inside(primitive, site).meet(primitive, mask, &v, match, false, site);
   return v.result;
 }
 
 void warp_barrier(unsigned mask, Site site) {
-  scheduler("__syncwarp", site).meet("__syncwarp", mask, nullptr, nothing, true, site);
+  Scheduler::inside("__syncwarp", site).meet("__syncwarp", mask, nullptr, nothing, true, site);
 }
 
-unsigned active_mask(Site site) { return scheduler("__activemask", site).active_mask(site); }
-
-BarrierVotes block_barrier(const char* primitive, bool predicate, Site site) {
-  const auto votes = scheduler(primitive, site).barrier(primitive, predicate, site);
-  return {votes.yes, votes.all};
-}
+unsigned active_mask(Site site) { return Scheduler::inside("__activemask", site).active_mask(site); }
 
 }  // namespace holt::simt
