@@ -2,14 +2,17 @@
 // against kernels/simt/ (Gpu = Simt), where every CUDA thread is a fiber. The dialect is CUDA's own; only what a host
 // compiler cannot parse is spelled differently:
 //
-//   launch<kernel<T>>(gpu, {grid, block, shared_bytes}, args…)      for kernel<<<…>>>(args…); checks, names the kernel
-//   in errors SHARED(float, tile, [32][33]);                                   for __shared__ float tile[32][33];
-//   DYNAMIC_SHARED(float, buffer);                                   for extern __shared__ float buffer[];   (16-byte
-//   aligned)
+//   launch<kernel<T>>(gpu, {grid, block, shared_bytes}, args…)      kernel<<<…>>>(args…); an error names the kernel
+//   SHARED(float, tile, [32][33]);                                  __shared__ float tile[32][33];
+//   DYNAMIC_SHARED(float, buffer);                                  extern __shared__ float buffer[];
 //
-// and what differs in more than spelling is a small function with a twin in kernels/simt/: load16 / store16,
-// cp_async16, cp_async_commit, cp_async_wait<N>, mma_bf16_16x8x16. Threads, barriers (__syncthreads, _or, _and, _count,
-// __syncwarp), shuffles, votes, matches, atomics and __activemask have CUDA's names and meaning on both.
+// DYNAMIC_SHARED is 16-byte aligned. A SHARED array is aligned as its type is: one that is read by load16 or filled by
+// cp_async16 says so, SHARED(alignas(16) float, tile, [32][32]); the emulator places others where that would fail.
+//
+// What differs in more than spelling is a small function with a twin in kernels/simt/: load16 / store16, cp_async16,
+// cp_async_commit, cp_async_wait<N>, mma_bf16_16x8x16, atomic_add_bf16x2 (in global memory). Threads, barriers
+// (__syncthreads, _or, _and, _count, __syncwarp), shuffles, votes, matches, atomics and __activemask have CUDA's names
+// and meaning on both.
 #pragma once
 #include <cmath>
 #include <cstdint>

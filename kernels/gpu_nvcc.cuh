@@ -55,6 +55,31 @@ void launch(Cuda gpu, LaunchShape s, A... args) {
   check_launch(detail::kernel_name<Kernel>(), gpu, s, status);
 }
 
+/// Adds two bf16 to two neighbours in one step, each sum rounded to bf16. p: 4-byte aligned. Returns what was there,
+/// the lower address in the lower half.
+__device__ inline uint32_t atomic_add_bf16x2(bf16* p, bf16 low, bf16 high) {
+  const uint32_t x = uint32_t{low.bits} | uint32_t{high.bits} << 16;
+  uint32_t old;
+#if __CUDA_ARCH__ >= 900
+  asm volatile("atom.global.add.noftz.bf16x2 %0, [%1], %2;"
+               : "=r"(old)
+               : "l"(__cvta_generic_to_global(p)), "r"(x)
+               : "memory");
+#else
+  uint32_t* const word = reinterpret_cast<uint32_t*>(p);
+  uint32_t seen = *word;
+  do {
+    old = seen;
+    bf16 l, h;
+    l.bits = static_cast<uint16_t>(old);
+    h.bits = static_cast<uint16_t>(old >> 16);
+    const uint32_t sum = uint32_t{bf16(float(l) + float(low)).bits} | uint32_t{bf16(float(h) + float(high)).bits} << 16;
+    seen = atomicCAS(word, old, sum);
+  } while (seen != old);
+#endif
+  return old;
+}
+
 /// Starts a 16-byte copy from global to shared memory that needs no registers (both 16-byte aligned).
 __device__ inline void cp_async16(void* shared, const void* global) {
   asm volatile(
