@@ -160,7 +160,7 @@ TEST(Pooling, ByHand) {
   EXPECT_EQ(values(MaxPool2d(2)(x)), (Floats{6, 8, 14, 15}));
   EXPECT_EQ(values(MaxPool2d(3, 2, 1)(x)), (Floats{6, 8, 14, 15}));
   EXPECT_EQ(values(AvgPool2d(2)(x)), (Floats{3.5f, 5.5f, 11.5f, (11 + 12 + 15 - 16) / 4.f}));
-  EXPECT_EQ(values(AvgPool2d(2, 3, 1)(x)), (Floats{0.25f, 1, 3.25f, -4}));  // corners: the padding counts
+  EXPECT_EQ(values(AvgPool2d(2, 3, 1)(x)), (Floats{0.25f, 1.75f, 5.5f, 5.5f}));  // the padding counts
   EXPECT_EQ(values(GlobalAvgPool()(x)), (Floats{(120 - 16) / 16.f}));
   EXPECT_EQ(MaxPool2d(3, 2, 1).label(), "MaxPool2d(3×3, stride 2, padding 1)");
   EXPECT_EQ(AvgPool2d(2).label(), "AvgPool2d(2×2)");
