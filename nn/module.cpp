@@ -113,14 +113,14 @@ std::string padded(std::string text, size_t columns) {
 
 }  // namespace
 
-NamedTensors Module::named_parameters() const {
-  NamedTensors all;
+TensorList Module::named_parameters() const {
+  TensorList all;
   each(*this, &Parts::parameters, [&](const std::string& name, Tensor& t) { all.emplace_back(name, t); });
   return all;
 }
 
-NamedTensors Module::named_buffers() const {
-  NamedTensors all;
+TensorList Module::named_buffers() const {
+  TensorList all;
   each(*this, &Parts::buffers, [&](const std::string& name, Tensor& t) { all.emplace_back(name, t); });
   return all;
 }
@@ -156,7 +156,7 @@ void Module::train(bool on) {
 
 int Module::requires_grad(const std::string& patterns, bool on) {
   std::set<std::string> chosen;
-  const NamedTensors all = named_parameters();
+  const TensorList all = named_parameters();
   for (const std::string& pattern : split_at_commas(patterns)) {
     bool found = false;
     for (auto& [name, t] : all)

@@ -29,7 +29,7 @@ class Module;
 
 /// Tensors by dotted name ("layer1.0.conv1.weight"), in the names' order.
 using State = std::map<std::string, Tensor>;
-using NamedTensors = std::vector<std::pair<std::string, Tensor>>;
+using TensorList = std::vector<std::pair<std::string, Tensor>>;  ///< in the order of the parts
 
 /// What a module consists of. Pointers to its members; undefined tensors (an absent bias) are left out by all readers.
 struct Parts {
@@ -58,8 +58,8 @@ class Module {
   Tensor operator()(const Tensor& x) { return watched(forward(x)); }
 
   /// All of them, in the order in which the parts are listed, children's after the module's own.
-  NamedTensors named_parameters() const;
-  NamedTensors named_buffers() const;
+  TensorList named_parameters() const;
+  TensorList named_buffers() const;
   std::vector<Tensor> parameters() const;
   std::vector<Tensor> buffers() const;
   int64_t parameter_count(bool trainable_only = false) const;

@@ -26,7 +26,7 @@ std::string error_of(F&& f) {
   return "";
 }
 
-std::vector<std::string> names(const NamedTensors& tensors) {
+std::vector<std::string> names(const TensorList& tensors) {
   std::vector<std::string> all;
   for (auto& [name, t] : tensors) all.push_back(name);
   return all;
@@ -194,7 +194,7 @@ TEST(Clone, OwnsItsTensors) {
   EXPECT_EQ(c->config(), m->config());
   EXPECT_FALSE(c->training());
   c->for_each<BatchNorm2d>([](auto&, BatchNorm2d& bn) { EXPECT_EQ(bn.statistics, BatchNorm2d::Statistics::frozen); });
-  const NamedTensors a = m->named_parameters(), b = c->named_parameters();
+  const TensorList a = m->named_parameters(), b = c->named_parameters();
   ASSERT_EQ(names(a), names(b));
   for (size_t i = 0; i < a.size(); ++i) {
     EXPECT_NE(a[i].second.raw(), b[i].second.raw()) << a[i].first;
