@@ -9,6 +9,7 @@
 
 #include "core/random.h"
 #include "core/tensor.h"
+#include "kernels/activation.h"
 
 namespace holt {
 
@@ -49,7 +50,6 @@ Tensor argmax(const Tensor& x, int axis, bool keepdim = false);
 /// op(a)·op(b) on the last two axes, op = transpose if asked; leading axes are batch axes, equal in both or absent from
 /// one.
 Tensor matmul(const Tensor& a, const Tensor& b, bool transpose_a = false, bool transpose_b = false);
-enum class Activation { none, relu, gelu, gelu_tanh };
 /// activation(x·wᵀ + bias): x [..., in], w [out, in], bias [out] or undefined → [..., out]. One kernel, bias and
 /// activation included.
 Tensor linear(const Tensor& x, const Tensor& w, const Tensor& bias = {}, Activation activation = Activation::none);

@@ -1,0 +1,58 @@
+#include "kernels/conv2d.h"
+
+#include "core/autograd.h"
+#include "core/ops.h"
+#include "kernels/bias_activation.h"
+
+namespace holt {
+
+Tensor conv2d(const Tensor& x, const Tensor& w, const Tensor& bias, Conv2dOptions options) {
+  check(x.rank() == 4, "conv2d: x must be [N, H, W, Cin], got {}", x);
+  check(w.rank() == 4 && w.size(3) == x.size(3), "conv2d: weight must be [Cout, KH, KW, {}] to match x {}, got {}",
+        x.size(3), x, w);
+  check(w.dtype() == x.dtype() && w.device() == x.device(),
+        "conv2d: weight must have the dtype and device of x {}, got {}", x, w);
+  if (bias) {
+    check(bias.shape() == Shape{w.size(0)}, "conv2d: bias must be [{}] to match weight {}, got {}", w.size(0), w, bias);
+    check(bias.dtype() == x.dtype() && bias.device() == x.device(),
+          "conv2d: bias must have the dtype and device of x {}, got {}", x, bias);
+  }
+  check(options.stride >= 1 && options.padding >= 0,
+        "conv2d: stride must be at least 1 and padding not negative, got stride {} and padding {}", options.stride,
+        options.padding);
+  check(w.size(1) >= 1 && w.size(2) >= 1 && x.size(1) + 2 * options.padding >= w.size(1) &&
+            x.size(2) + 2 * options.padding >= w.size(2),
+        "conv2d: the window of weight {} must fit into x {} with padding {}", w, x, options.padding);
+
+  const Conv2d p{.n = x.size(0),
+                 .h = x.size(1),
+                 .w = x.size(2),
+                 .cin = x.size(3),
+                 .cout = w.size(0),
+                 .kh = w.size(1),
+                 .kw = w.size(2),
+                 .stride_h = options.stride,
+                 .stride_w = options.stride,
+                 .pad_h = options.padding,
+                 .pad_w = options.padding};
+  Tensor y = empty({p.n, p.out_h(), p.out_w(), p.cout}, x.dtype(), x.device());
+  on(x.device(), x.dtype(), "conv2d", Floats{}, [&]<class T>(auto dev, T) {
+    conv2d_forward(dev, p, x.data<T>(), w.data<T>(), static_cast<const T*>(data_or_null<T>(bias)), y.data<T>());
+  });
+
+  return record("conv2d", {x, w, bias}, y,
+                [=, x = Saved(x), w = Saved(w)](const Tensor& dy, const Needs& needs) -> Grads {
+                  Tensor dx = needs[0] ? empty_like(x()) : Tensor{}, dw = needs[1] ? empty_like(w()) : Tensor{},
+                         db = needs[2] ? empty({p.cout}, dy.dtype(), dy.device()) : Tensor{};
+                  on(dy.device(), dy.dtype(), "conv2d", Floats{}, [&]<class T>(auto dev, T) {
+                    if (dx) conv2d_backward_data(dev, p, dy.data<T>(), w().template data<T>(), dx.data<T>());
+                    if (dw) conv2d_backward_weights(dev, p, dy.data<T>(), x().template data<T>(), dw.data<T>());
+                    if (db)
+                      bias_activation_backward(dev, BiasActivation{p.n * p.out_h() * p.out_w(), p.cout}, dy.data<T>(),
+                                               static_cast<const T*>(nullptr), static_cast<T*>(nullptr), db.data<T>());
+                  });
+                  return {dx, dw, db};
+                });
+}
+
+}  // namespace holt

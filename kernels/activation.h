@@ -1,0 +1,86 @@
+// The activations that a product can apply on its way out, and what its backward multiplies by.
+//
+//   relu        max(0, x)
+//   gelu        x·Φ(x) = x/2·(1 + erf(x/√2))                                   (Hendrycks & Gimpel 2016)
+//   gelu_tanh   x/2·(1 + tanh(u)), u = √(2/π)·(x + 0.044715·x³)
+//
+// The derivative of relu is known from the output. Those of gelu need the pre-activation, and x cannot be had back from
+// gelu(x), which is not monotonic: products write it beside the output when they are asked to. Recomputing it instead
+// would cost a third product in training, to save a buffer that is written once and read once.
+#pragma once
+#include <cstdint>
+#include <string>
+
+#include "kernels/dtype.h"
+#include "kernels/vector_math.h"
+
+namespace holt {
+
+enum class Activation : uint8_t { none, relu, gelu, gelu_tanh };
+
+/// "none", "relu", "gelu", "gelu_tanh"
+std::string to_string(Activation a);
+
+/// Whether the backward needs the pre-activation (and not the output).
+constexpr bool needs_input(Activation a) { return a == Activation::gelu || a == Activation::gelu_tanh; }
+
+// A: float or double.
+
+template <class A>
+HOLT_HD A relu_of(A x) {
+  return x < A(0) ? A(0) : x;  // a NaN stays NaN
+}
+template <class A>
+HOLT_HD A gelu_of(A x) {
+  return A(0.5) * x * (A(1) + vmath::erf(x * A(0.70710678118654752440)));
+}
+template <class A>
+HOLT_HD A gelu_tanh_of(A x) {
+  const A u = A(0.79788456080286535588) * (x + A(0.044715) * x * x * x);
+  return A(0.5) * x * (A(1) + vmath::tanh(u));
+}
+
+/// d gelu/dx = Φ(x) + x·φ(x)
+template <class A>
+HOLT_HD A gelu_slope(A x) {
+  const A cdf = A(0.5) * (A(1) + vmath::erf(x * A(0.70710678118654752440)));
+  return cdf + x * A(0.39894228040143267794) * vmath::exp(A(-0.5) * x * x);
+}
+template <class A>
+HOLT_HD A gelu_tanh_slope(A x) {
+  const A c = A(0.79788456080286535588), t = vmath::tanh(c * (x + A(0.044715) * x * x * x));
+  return A(0.5) * (A(1) + t) + A(0.5) * x * (A(1) - t * t) * c * (A(1) + A(3 * 0.044715) * x * x);
+}
+
+template <class A>
+HOLT_HD A activate(Activation a, A x) {
+  switch (a) {
+    case Activation::none:
+      return x;
+    case Activation::relu:
+      return relu_of(x);
+    case Activation::gelu:
+      return gelu_of(x);
+    case Activation::gelu_tanh:
+      return gelu_tanh_of(x);
+  }
+  return x;
+}
+
+/// d activate/dx; `saved` is the output for relu, the pre-activation for gelu, and not looked at for none.
+template <class A>
+HOLT_HD A activation_slope(Activation a, A saved) {
+  switch (a) {
+    case Activation::none:
+      return A(1);
+    case Activation::relu:
+      return saved > A(0) ? A(1) : A(0);
+    case Activation::gelu:
+      return gelu_slope(saved);
+    case Activation::gelu_tanh:
+      return gelu_tanh_slope(saved);
+  }
+  return A(1);
+}
+
+}  // namespace holt

@@ -1,0 +1,85 @@
+#include "kernels/bias_activation.h"
+
+#include <algorithm>
+
+#include "kernels/memory.h"
+#include "kernels/parallel.h"
+
+namespace holt {
+namespace {
+
+// dpre of rows [begin, end); adds to db. Both may be null. `slope` is known when this is compiled: the loops become
+// vector code.
+template <class T, class Slope>
+void rows(const BiasActivation& p, int64_t begin, int64_t end, const T* dy, const T* saved, T* dpre, acc_t<T>* db,
+          Slope slope) {
+  using A = acc_t<T>;
+  for (int64_t r = begin; r < end; ++r) {
+    const int64_t row = r * p.cols;
+    if (db && !dpre) {
+#pragma omp simd
+      for (int64_t c = 0; c < p.cols; ++c) db[c] += A(dy[row + c]) * slope(saved, row + c);
+    } else if (db) {
+#pragma omp simd
+      for (int64_t c = 0; c < p.cols; ++c) {
+        const A g = A(dy[row + c]) * slope(saved, row + c);
+        db[c] += g;
+        assign(dpre[row + c], g);
+      }
+    } else {
+#pragma omp simd
+      for (int64_t c = 0; c < p.cols; ++c) assign(dpre[row + c], A(dy[row + c]) * slope(saved, row + c));
+    }
+  }
+}
+
+template <class T, class Slope>
+void backward(const BiasActivation& p, int64_t cost, const T* dy, const T* saved, T* dpre, T* db, Slope slope) {
+  using A = acc_t<T>;
+  // Rows that are summed apart: a fixed share, so that the sum does not depend on the number of threads; enough of them
+  // that the partial sums are few.
+  const int64_t rows_per_chunk = std::max<int64_t>(64, 32768 / std::max<int64_t>(p.cols, 1));
+  const int64_t chunks = (p.rows + rows_per_chunk - 1) / rows_per_chunk;
+  const Workspace partial(Device::cpu, db ? chunks * p.cols * sizeof(A) : 0);  // [chunks][cols]
+  parallel_for(chunks, rows_per_chunk * p.cols * cost, [&](int64_t first, int64_t last) {
+    for (int64_t k = first; k < last; ++k) {
+      A* sum = db ? partial.as<A>() + k * p.cols : nullptr;
+      if (db) std::fill_n(sum, p.cols, A(0));
+      rows(p, k * rows_per_chunk, std::min(p.rows, (k + 1) * rows_per_chunk), dy, saved, dpre, sum, slope);
+    }
+  });
+  if (!db) return;
+  parallel_for(p.cols, chunks, [&](int64_t begin, int64_t end) {
+    for (int64_t c = begin; c < end; ++c) {
+      A sum = 0;
+      for (int64_t k = 0; k < chunks; ++k) sum += partial.as<A>()[k * p.cols + c];
+      db[c] = T(sum);
+    }
+  });
+}
+
+}  // namespace
+
+template <class B, class T>
+void bias_activation_backward(B, BiasActivation p, const T* dy, const T* saved, T* dpre, T* db) {
+  using A = acc_t<T>;
+  switch (p.activation) {
+    case Activation::none:
+      return backward(p, 1, dy, saved, dpre, db, [](const T*, int64_t) { return A(1); });
+    case Activation::relu:
+      return backward(p, 1, dy, saved, dpre, db, [](const T* s, int64_t i) { return A(s[i]) > A(0) ? A(1) : A(0); });
+    case Activation::gelu:
+      return backward(p, 8, dy, saved, dpre, db, [](const T* s, int64_t i) { return gelu_slope(A(s[i])); });
+    case Activation::gelu_tanh:
+      return backward(p, 8, dy, saved, dpre, db, [](const T* s, int64_t i) { return gelu_tanh_slope(A(s[i])); });
+  }
+}
+
+#define INSTANTIATE(T) template void bias_activation_backward(Cpu, BiasActivation, const T*, const T*, T*, T*);
+INSTANTIATE(float)
+INSTANTIATE(bf16)
+INSTANTIATE(f16)
+INSTANTIATE(double)
+#undef INSTANTIATE
+
+}  // namespace holt

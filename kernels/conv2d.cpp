@@ -1,0 +1,139 @@
+#include "kernels/conv2d.h"
+
+#include <algorithm>
+
+#include "kernels/activation.h"
+#include "kernels/onednn.h"
+#include "kernels/via_float.h"
+
+namespace holt {
+namespace {
+
+// In double, which oneDNN does not have, from the definition: it exists to prove gradients; it is threaded, not tuned.
+// Each output element belongs to one thread.
+
+void forward_f64(const Conv2d& p, const double* x, const double* w, const double* bias, double* y) {
+  const int64_t oh = p.out_h(), ow = p.out_w(), window = p.kh * p.kw * p.cin;
+  parallel_for(p.n * oh, ow * p.cout * window, [=](int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; ++row)
+      for (int64_t j = 0; j < ow; ++j)
+        for (int64_t o = 0; o < p.cout; ++o) {
+          double sum = bias ? bias[o] : 0;
+          for (int64_t u = 0; u < p.kh; ++u)
+            for (int64_t v = 0; v < p.kw; ++v) {
+              const int64_t a = row % oh * p.stride_h + u - p.pad_h, b = j * p.stride_w + v - p.pad_w;
+              if (a < 0 || a >= p.h || b < 0 || b >= p.w) continue;
+              const double* pixel = x + ((row / oh * p.h + a) * p.w + b) * p.cin;
+              const double* weight = w + ((o * p.kh + u) * p.kw + v) * p.cin;
+              for (int64_t c = 0; c < p.cin; ++c) sum += pixel[c] * weight[c];
+            }
+          y[(row * ow + j) * p.cout + o] = p.relu ? relu_of(sum) : sum;
+        }
+  });
+}
+
+void backward_data_f64(const Conv2d& p, const double* dy, const double* w, double* dx) {
+  const int64_t oh = p.out_h(), ow = p.out_w(), image = p.h * p.w * p.cin;
+  parallel_for(p.n, oh * ow * p.cout * p.kh * p.kw * p.cin, [=](int64_t begin, int64_t end) {
+    std::fill(dx + begin * image, dx + end * image, 0.0);
+    for (int64_t row = begin * oh; row < end * oh; ++row)
+      for (int64_t j = 0; j < ow; ++j)
+        for (int64_t o = 0; o < p.cout; ++o) {
+          const double g = dy[(row * ow + j) * p.cout + o];
+          for (int64_t u = 0; u < p.kh; ++u)
+            for (int64_t v = 0; v < p.kw; ++v) {
+              const int64_t a = row % oh * p.stride_h + u - p.pad_h, b = j * p.stride_w + v - p.pad_w;
+              if (a < 0 || a >= p.h || b < 0 || b >= p.w) continue;
+              double* pixel = dx + ((row / oh * p.h + a) * p.w + b) * p.cin;
+              const double* weight = w + ((o * p.kh + u) * p.kw + v) * p.cin;
+              for (int64_t c = 0; c < p.cin; ++c) pixel[c] += g * weight[c];
+            }
+        }
+  });
+}
+
+void backward_weights_f64(const Conv2d& p, const double* dy, const double* x, double* dw) {
+  const int64_t oh = p.out_h(), ow = p.out_w(), window = p.kh * p.kw * p.cin;
+  parallel_for(p.cout, p.n * oh * ow * window, [=](int64_t begin, int64_t end) {
+    std::fill(dw + begin * window, dw + end * window, 0.0);
+    for (int64_t o = begin; o < end; ++o)
+      for (int64_t row = 0; row < p.n * oh; ++row)
+        for (int64_t j = 0; j < ow; ++j) {
+          const double g = dy[(row * ow + j) * p.cout + o];
+          for (int64_t u = 0; u < p.kh; ++u)
+            for (int64_t v = 0; v < p.kw; ++v) {
+              const int64_t a = row % oh * p.stride_h + u - p.pad_h, b = j * p.stride_w + v - p.pad_w;
+              if (a < 0 || a >= p.h || b < 0 || b >= p.w) continue;
+              const double* pixel = x + ((row / oh * p.h + a) * p.w + b) * p.cin;
+              double* weight = dw + ((o * p.kh + u) * p.kw + v) * p.cin;
+              for (int64_t c = 0; c < p.cin; ++c) weight[c] += g * pixel[c];
+            }
+        }
+  });
+}
+
+}  // namespace
+
+template <class B, class T>
+void conv2d_forward(B cpu, Conv2d p, const T* x, const T* w, const T* bias, T* y) {
+  if (p.y_size() == 0) return;
+  if constexpr (std::is_same_v<T, double>) {
+    forward_f64(p, x, w, bias, y);
+  } else if (p.w_size() == 0) {  // no input channels: what is left is the bias
+    for (int64_t i = 0; i < p.y_size(); ++i)
+      y[i] = bias ? (p.relu ? T(relu_of(float(bias[i % p.cout]))) : bias[i % p.cout]) : T(0);
+  } else if (onednn::computes(dtype_of<T>)) {
+    onednn::conv2d_forward(dtype_of<T>, p, x, w, bias, y);
+  } else if constexpr (!std::is_same_v<T, float>) {
+    const Widened wx(p.x_size(), x), ww(p.w_size(), w), wbias(p.cout, bias);
+    const Rounded ry(p.y_size(), y);
+    conv2d_forward<Cpu, float>(cpu, p, wx, ww, wbias, ry);
+    ry.store();
+  }
+}
+
+template <class B, class T>
+void conv2d_backward_data(B cpu, Conv2d p, const T* dy, const T* w, T* dx) {
+  if (p.x_size() == 0) return;
+  if constexpr (std::is_same_v<T, double>) {
+    backward_data_f64(p, dy, w, dx);
+  } else if (p.y_size() == 0) {
+    std::fill_n(dx, p.x_size(), T(0));
+  } else if (onednn::computes(dtype_of<T>)) {
+    onednn::conv2d_backward_data(dtype_of<T>, p, dy, w, dx);
+  } else if constexpr (!std::is_same_v<T, float>) {
+    const Widened wdy(p.y_size(), dy), ww(p.w_size(), w);
+    const Rounded rdx(p.x_size(), dx);
+    conv2d_backward_data<Cpu, float>(cpu, p, wdy, ww, rdx);
+    rdx.store();
+  }
+}
+
+template <class B, class T>
+void conv2d_backward_weights(B cpu, Conv2d p, const T* dy, const T* x, T* dw) {
+  if (p.w_size() == 0) return;
+  if constexpr (std::is_same_v<T, double>) {
+    backward_weights_f64(p, dy, x, dw);
+  } else if (p.n == 0) {
+    std::fill_n(dw, p.w_size(), T(0));
+  } else if (onednn::computes(dtype_of<T>)) {
+    onednn::conv2d_backward_weights(dtype_of<T>, p, dy, x, dw);
+  } else if constexpr (!std::is_same_v<T, float>) {
+    const Widened wdy(p.y_size(), dy), wx(p.x_size(), x);
+    const Rounded rdw(p.w_size(), dw);
+    conv2d_backward_weights<Cpu, float>(cpu, p, wdy, wx, rdw);
+    rdw.store();
+  }
+}
+
+#define INSTANTIATE(T)                                                         \
+  template void conv2d_forward(Cpu, Conv2d, const T*, const T*, const T*, T*); \
+  template void conv2d_backward_data(Cpu, Conv2d, const T*, const T*, T*);     \
+  template void conv2d_backward_weights(Cpu, Conv2d, const T*, const T*, T*);
+INSTANTIATE(float)
+INSTANTIATE(bf16)
+INSTANTIATE(f16)
+INSTANTIATE(double)
+#undef INSTANTIATE
+
+}  // namespace holt

@@ -1,0 +1,95 @@
+#include "kernels/conv2d.h"
+
+#include "kernels/gpu.cuh"
+
+namespace holt {
+namespace {
+
+// ---- Rung 1, naive: one thread an output element, walking its window (or, for dw, all pixels) ----
+
+template <class T>
+__global__ void forward_naive(Conv2d p, const T* x, const T* w, const T* bias, T* y) {
+  const int64_t id = int64_t{blockIdx.x} * blockDim.x + threadIdx.x, oh = p.out_h(), ow = p.out_w();
+  if (id >= p.n * oh * ow * p.cout) return;
+  const int64_t o = id % p.cout, j = id / p.cout % ow, i = id / (p.cout * ow) % oh, n = id / (p.cout * ow * oh);
+  float sum = bias ? float(bias[o]) : 0;
+  for (int64_t u = 0; u < p.kh; ++u)
+    for (int64_t v = 0; v < p.kw; ++v) {
+      const int64_t a = i * p.stride_h + u - p.pad_h, b = j * p.stride_w + v - p.pad_w;
+      if (a < 0 || a >= p.h || b < 0 || b >= p.w) continue;
+      for (int64_t c = 0; c < p.cin; ++c)
+        sum += float(x[((n * p.h + a) * p.w + b) * p.cin + c]) * float(w[((o * p.kh + u) * p.kw + v) * p.cin + c]);
+    }
+  y[id] = T(p.relu ? (sum < 0 ? 0.0f : sum) : sum);
+}
+
+template <class T>
+__global__ void backward_data_naive(Conv2d p, const T* dy, const T* w, T* dx) {
+  const int64_t id = int64_t{blockIdx.x} * blockDim.x + threadIdx.x, oh = p.out_h(), ow = p.out_w();
+  if (id >= p.n * p.h * p.w * p.cin) return;
+  const int64_t c = id % p.cin, b = id / p.cin % p.w, a = id / (p.cin * p.w) % p.h, n = id / (p.cin * p.w * p.h);
+  float sum = 0;
+  for (int64_t u = 0; u < p.kh; ++u)
+    for (int64_t v = 0; v < p.kw; ++v) {
+      const int64_t i = a + p.pad_h - u, j = b + p.pad_w - v;  // times the strides
+      if (i < 0 || j < 0 || i % p.stride_h || j % p.stride_w || i / p.stride_h >= oh || j / p.stride_w >= ow) continue;
+      const T* g = dy + ((n * oh + i / p.stride_h) * ow + j / p.stride_w) * p.cout;
+      for (int64_t o = 0; o < p.cout; ++o) sum += float(g[o]) * float(w[((o * p.kh + u) * p.kw + v) * p.cin + c]);
+    }
+  dx[id] = T(sum);
+}
+
+template <class T>
+__global__ void backward_weights_naive(Conv2d p, const T* dy, const T* x, T* dw) {
+  const int64_t id = int64_t{blockIdx.x} * blockDim.x + threadIdx.x, oh = p.out_h(), ow = p.out_w();
+  if (id >= p.cout * p.kh * p.kw * p.cin) return;
+  const int64_t c = id % p.cin, v = id / p.cin % p.kw, u = id / (p.cin * p.kw) % p.kh, o = id / (p.cin * p.kw * p.kh);
+  float sum = 0;
+  for (int64_t n = 0; n < p.n; ++n)
+    for (int64_t i = 0; i < oh; ++i)
+      for (int64_t j = 0; j < ow; ++j) {
+        const int64_t a = i * p.stride_h + u - p.pad_h, b = j * p.stride_w + v - p.pad_w;
+        if (a < 0 || a >= p.h || b < 0 || b >= p.w) continue;
+        sum += float(dy[((n * oh + i) * ow + j) * p.cout + o]) * float(x[((n * p.h + a) * p.w + b) * p.cin + c]);
+      }
+  dw[id] = T(sum);
+}
+
+template <class T>
+void run_forward_naive(Gpu gpu, const Conv2d& p, const T* x, const T* w, const T* bias, T* y) {
+  launch<forward_naive<T>>(gpu, {cdiv(p.y_size(), 256), 256}, p, x, w, bias, y);
+}
+template <class T>
+void run_backward_data_naive(Gpu gpu, const Conv2d& p, const T* dy, const T* w, T* dx) {
+  launch<backward_data_naive<T>>(gpu, {cdiv(p.x_size(), 256), 256}, p, dy, w, dx);
+}
+template <class T>
+void run_backward_weights_naive(Gpu gpu, const Conv2d& p, const T* dy, const T* x, T* dw) {
+  launch<backward_weights_naive<T>>(gpu, {cdiv(p.w_size(), 256), 256}, p, dy, x, dw);
+}
+
+}  // namespace
+
+template <class B, class T>
+void conv2d_forward(B gpu, Conv2d p, const T* x, const T* w, const T* bias, T* y) {
+  run_forward_naive(gpu, p, x, w, bias, y);
+}
+template <class B, class T>
+void conv2d_backward_data(B gpu, Conv2d p, const T* dy, const T* w, T* dx) {
+  run_backward_data_naive(gpu, p, dy, w, dx);
+}
+template <class B, class T>
+void conv2d_backward_weights(B gpu, Conv2d p, const T* dy, const T* x, T* dw) {
+  run_backward_weights_naive(gpu, p, dy, x, dw);
+}
+
+#define INSTANTIATE(T)                                                         \
+  template void conv2d_forward(Gpu, Conv2d, const T*, const T*, const T*, T*); \
+  template void conv2d_backward_data(Gpu, Conv2d, const T*, const T*, T*);     \
+  template void conv2d_backward_weights(Gpu, Conv2d, const T*, const T*, T*);
+INSTANTIATE(float)
+INSTANTIATE(bf16)
+INSTANTIATE(f16)
+#undef INSTANTIATE
+
+}  // namespace holt

@@ -1,0 +1,318 @@
+#include "kernels/onednn.h"
+
+#include <array>
+#include <dnnl.hpp>
+#include <list>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <unordered_map>
+
+#include "kernels/memory.h"
+#include "kernels/parallel.h"
+
+namespace holt::onednn {
+namespace {
+
+using dnnl::memory;
+
+const dnnl::engine& engine() {
+  static const dnnl::engine cpu(dnnl::engine::kind::cpu, 0);
+  return cpu;
+}
+
+memory::data_type data_type(DType t) { return t == DType::bf16 ? memory::data_type::bf16 : memory::data_type::f32; }
+
+// ---- What differs between oneDNN 2 and 3 ----
+
+void append_activation(dnnl::post_ops& ops, Activation a) {
+  const auto kind = a == Activation::relu   ? dnnl::algorithm::eltwise_relu
+                    : a == Activation::gelu ? dnnl::algorithm::eltwise_gelu_erf
+                                            : dnnl::algorithm::eltwise_gelu_tanh;
+#if DNNL_VERSION_MAJOR >= 3
+  if (a != Activation::none) ops.append_eltwise(kind, 0, 0);
+#else
+  if (a != Activation::none) ops.append_eltwise(1, kind, 0, 0);
+#endif
+}
+
+// The description of primitive P; args as both versions order them.
+template <class P, class... A>
+typename P::primitive_desc describe(const dnnl::primitive_attr& attr, const A&... args) {
+#if DNNL_VERSION_MAJOR >= 3
+  return typename P::primitive_desc(engine(), args..., attr);
+#else
+  return typename P::primitive_desc(typename P::desc(args...), attr, engine());
+#endif
+}
+
+// The same for a backward, which wants to see the forward's.
+template <class P, class Forward, class... A>
+typename P::primitive_desc describe_backward(const dnnl::primitive_attr& attr, const Forward& forward,
+                                             const A&... args) {
+#if DNNL_VERSION_MAJOR >= 3
+  return typename P::primitive_desc(engine(), args..., forward, attr);
+#else
+  return typename P::primitive_desc(typename P::desc(args...), attr, engine(), forward);
+#endif
+}
+
+// ---- Primitives, kept by shape ----
+
+// What a call is: kind, dtype, threads, sizes, flags. oneDNN shares out its work for a number of threads when a
+// primitive is made, so that number is part of what tells primitives apart.
+using Key = std::array<int64_t, 16>;
+struct KeyHash {
+  size_t operator()(const Key& k) const {
+    uint64_t h = 0xcbf29ce484222325u;
+    for (int64_t x : k) h = (h ^ static_cast<uint64_t>(x)) * 0x9E3779B97F4A7C15u, h ^= h >> 29;
+    return h;
+  }
+};
+enum Kind : int64_t { kMatmul, kForward, kBackwardData, kBackwardWeights };
+
+struct Primitive {
+  dnnl::primitive run;
+  std::array<memory::desc, 4> args{};  // src, weights, dst, bias, or their gradients
+  memory::desc scratch;
+  // Set where oneDNN prefers weights in an order of its own: `plain` is holt's, and `repack` goes between the two (from
+  // oneDNN's to ours for a gradient).
+  std::optional<dnnl::primitive> repack{};
+  memory::desc plain{}, repack_scratch{};
+};
+using Made = std::shared_ptr<const Primitive>;
+
+class Cache {
+ public:
+  template <class Make>
+  Made get(const Key& key, Make&& make) {
+    {
+      const std::lock_guard lock(mutex_);
+      if (auto found = by_key_.find(key); found != by_key_.end()) {
+        order_.splice(order_.begin(), order_, found->second);
+        return found->second->second;
+      }
+    }
+    Made made = std::make_shared<const Primitive>(make());  // slow: not under the lock
+    const std::lock_guard lock(mutex_);
+    if (auto found = by_key_.find(key); found != by_key_.end()) return found->second->second;
+    order_.emplace_front(key, made);
+    by_key_[key] = order_.begin();
+    if (order_.size() > kCapacity) {
+      by_key_.erase(order_.back().first);
+      order_.pop_back();
+    }
+    return made;
+  }
+
+ private:
+  static constexpr size_t kCapacity = 2048;  // ResNet-101 training needs about 120, at about 50 KB each
+  std::mutex mutex_;
+  std::list<std::pair<Key, Made>> order_;  // most recently used first
+  std::unordered_map<Key, decltype(order_)::iterator, KeyHash> by_key_;
+};
+
+Cache& cache() {
+  static Cache primitives;
+  return primitives;
+}
+
+dnnl::stream& stream() {
+  thread_local dnnl::stream s(engine());
+  return s;
+}
+
+// A repacking between holt's order of the weights and oneDNN's, if they differ.
+void plan_repack(Primitive& p, const memory::desc& plain, bool from_plain, const dnnl::primitive_attr& attr) {
+  if (p.args[1] == plain) return;
+  const memory::desc &from = from_plain ? plain : p.args[1], &to = from_plain ? p.args[1] : plain;
+  const dnnl::reorder::primitive_desc pd(engine(), from, engine(), to, attr);
+  p.repack = dnnl::reorder(pd);
+  p.plain = plain;
+  p.repack_scratch = pd.scratchpad_desc();
+}
+
+constexpr size_t kLine = 64;
+size_t padded(size_t bytes) { return (bytes + kLine - 1) / kLine * kLine; }
+void* address(const void* p) { return const_cast<void*>(p); }  // oneDNN knows no const
+
+struct Names {  // oneDNN's names for src, weights, dst and bias in this kind of primitive
+  int src, weights, dst;
+};
+constexpr Names kForwardNames{DNNL_ARG_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_DST};
+constexpr Names kDataNames{DNNL_ARG_DIFF_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_DIFF_DST};
+constexpr Names kWeightsNames{DNNL_ARG_SRC, DNNL_ARG_DIFF_WEIGHTS, DNNL_ARG_DIFF_DST};
+
+void execute(const Primitive& p, Names names, const void* src, const void* weights, const void* dst, const void* bias) {
+  const size_t scratch = padded(std::max(p.scratch.get_size(), p.repack ? p.repack_scratch.get_size() : 0));
+  const Workspace workspace(Device::cpu, scratch + (p.repack ? p.args[1].get_size() : 0));
+  const auto repack = [&](const memory& from, const memory& to) {
+    p.repack->execute(stream(), {{DNNL_ARG_FROM, from},
+                                 {DNNL_ARG_TO, to},
+                                 {DNNL_ARG_SCRATCHPAD, memory(p.repack_scratch, engine(), workspace.as<void>())}});
+  };
+  const bool gradient = names.weights == DNNL_ARG_DIFF_WEIGHTS;
+  const memory w(p.args[1], engine(), p.repack ? workspace.as<char>() + scratch : address(weights));
+  const memory plain = p.repack ? memory(p.plain, engine(), address(weights)) : w;
+  if (p.repack && !gradient) repack(plain, w);
+  std::unordered_map<int, memory> args{
+      {names.src, memory(p.args[0], engine(), address(src))},
+      {names.weights, w},
+      {names.dst, memory(p.args[2], engine(), address(dst))},
+      {DNNL_ARG_SCRATCHPAD, memory(p.scratch, engine(), workspace.as<void>())},
+  };
+  if (bias) args.emplace(DNNL_ARG_BIAS, memory(p.args[3], engine(), address(bias)));
+  p.run.execute(stream(), args);
+  if (p.repack && gradient) repack(w, plain);
+  stream().wait();
+}
+
+// Threads for that many multiply-adds: parallel.h counts eight of them as one operation.
+int threads_for_products(double flops) { return threads_for(static_cast<int64_t>(flops / 16)); }
+
+dnnl::primitive_attr attributes(Activation a) {
+  dnnl::primitive_attr attr;
+  attr.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+  dnnl::post_ops ops;
+  append_activation(ops, a);
+  attr.set_post_ops(ops);
+  return attr;
+}
+
+// oneDNN's errors carry a status and no shapes.
+template <class S, class F>
+void explained(const char* op, S&& shape, F&& f) {
+  try {
+    f();
+  } catch (const dnnl::error& e) { fail("{}: oneDNN {} refuses {}: {}", op, version(), shape(), e.what()); }
+}
+
+Primitive make_matmul(DType t, const Matmul& p, bool bias) {
+  const auto type = data_type(t);
+  const bool batched = p.batch > 1;
+  // Rows and columns as the product sees them; the strides say how they lie.
+  const auto desc = [&](bool shared, int64_t rows, int64_t cols, bool transposed) {
+    const memory::dim rs = transposed ? 1 : cols, cs = transposed ? rows : 1;
+    if (!batched) return memory::desc({rows, cols}, type, memory::dims{rs, cs});
+    return memory::desc({shared ? 1 : p.batch, rows, cols}, type, memory::dims{rows * cols, rs, cs});
+  };
+  const memory::desc a = desc(p.shared_a, p.m, p.k, p.transpose_a), b = desc(p.shared_b, p.k, p.n, p.transpose_b),
+                     c = desc(false, p.m, p.n, false);
+  const memory::desc row = !bias     ? memory::desc()
+                           : batched ? memory::desc({1, 1, p.n}, type, memory::dims{p.n, p.n, 1})
+                                     : memory::desc({1, p.n}, type, memory::dims{p.n, 1});
+  const auto pd = describe<dnnl::matmul>(attributes(p.activation), a, b, row, c);
+  return {dnnl::matmul(pd), {a, b, c, row}, pd.scratchpad_desc()};
+}
+
+Primitive make_conv2d(Kind kind, DType t, const Conv2d& p, bool bias) {
+  using tag = memory::format_tag;
+  const auto type = data_type(t);
+  const auto direct = dnnl::algorithm::convolution_direct;
+  const memory::desc x({p.n, p.cin, p.h, p.w}, type, tag::nhwc), any({p.cout, p.cin, p.kh, p.kw}, type, tag::any),
+      plain({p.cout, p.cin, p.kh, p.kw}, type, tag::ohwi), y({p.n, p.cout, p.out_h(), p.out_w()}, type, tag::nhwc);
+  const memory::desc row = bias ? memory::desc({p.cout}, type, tag::a) : memory::desc();
+  const memory::dims stride{p.stride_h, p.stride_w}, low{p.pad_h, p.pad_w};
+  // Padding behind the last row and column: what the windows really reach, which a stride may leave short.
+  const memory::dims high{(p.out_h() - 1) * p.stride_h + p.kh - p.h - p.pad_h,
+                          (p.out_w() - 1) * p.stride_w + p.kw - p.w - p.pad_w};
+  const auto attr = attributes(kind == kForward && p.relu ? Activation::relu : Activation::none);
+  const auto prop = dnnl::prop_kind::forward_training;
+  const auto forward = describe<dnnl::convolution_forward>(attr, prop, direct, x, any, row, y, stride, low, high);
+  if (kind == kForward) {
+    Primitive made{dnnl::convolution_forward(forward), {x, forward.weights_desc(), y, row}, forward.scratchpad_desc()};
+    plan_repack(made, plain, true, attributes(Activation::none));
+    return made;
+  }
+  if (kind == kBackwardData) {
+    const auto pd =
+        describe_backward<dnnl::convolution_backward_data>(attr, forward, direct, x, any, y, stride, low, high);
+    Primitive made{dnnl::convolution_backward_data(pd), {x, pd.weights_desc(), y}, pd.scratchpad_desc()};
+    plan_repack(made, plain, true, attr);
+    return made;
+  }
+  const auto pd =
+      describe_backward<dnnl::convolution_backward_weights>(attr, forward, direct, x, any, y, stride, low, high);
+  Primitive made{dnnl::convolution_backward_weights(pd), {x, pd.diff_weights_desc(), y}, pd.scratchpad_desc()};
+  plan_repack(made, plain, false, attr);
+  return made;
+}
+
+void run_conv2d(Kind kind, const char* op, DType t, const Conv2d& p, Names names, const void* x, const void* w,
+                const void* y, const void* bias) {
+  const int threads = threads_for_products(p.flops());
+  const ThreadLimit limit(threads);
+  const Key key{kind, int64_t(t), threads,    p.n,        p.h,     p.w,     p.cin,  p.cout,
+                p.kh, p.kw,       p.stride_h, p.stride_w, p.pad_h, p.pad_w, p.relu, bias != nullptr};
+  const auto shape = [&] {
+    return format("x {} [{}, {}, {}, {}], w [{}, {}, {}, {}], stride {}x{}, padding {}x{}", t, p.n, p.h, p.w, p.cin,
+                  p.cout, p.kh, p.kw, p.cin, p.stride_h, p.stride_w, p.pad_h, p.pad_w);
+  };
+  explained(op, shape, [&] {
+    const Made made = cache().get(key, [&] { return make_conv2d(kind, t, p, bias); });
+    execute(*made, names, x, w, y, bias);
+  });
+}
+
+}  // namespace
+
+bool computes(DType t) {
+  static const bool bf16_works = [] {
+    try {
+      make_matmul(DType::bf16, {.batch = 1, .m = 16, .n = 16, .k = 16}, false);
+      make_conv2d(kBackwardWeights, DType::bf16, {.n = 1, .h = 4, .w = 4, .cin = 16, .cout = 16, .kh = 1, .kw = 1},
+                  false);
+      return true;
+    } catch (const dnnl::error&) { return false; }
+  }();
+  return t == DType::f32 || (t == DType::bf16 && bf16_works);
+}
+
+void matmul(DType t, const Matmul& p, const void* a, const void* b, const void* bias, void* c) {
+  const int threads = threads_for_products(2.0 * double(p.batch) * double(p.m) * double(p.n) * double(p.k));
+  const ThreadLimit limit(threads);
+  const Key key{kMatmul,
+                int64_t(t),
+                threads,
+                p.batch,
+                p.m,
+                p.n,
+                p.k,
+                p.transpose_a,
+                p.transpose_b,
+                p.shared_a,
+                p.shared_b,
+                int64_t(p.activation),
+                bias != nullptr};
+  const auto shape = [&] { return format("{} [{}, {}, {}]·[{}, {}, {}]", t, p.batch, p.m, p.k, p.batch, p.k, p.n); };
+  explained("matmul", shape, [&] {
+    const Made made = cache().get(key, [&] { return make_matmul(t, p, bias); });
+    execute(*made, kForwardNames, a, b, c, bias);
+  });
+}
+
+void conv2d_forward(DType t, const Conv2d& p, const void* x, const void* w, const void* bias, void* y) {
+  run_conv2d(kForward, "conv2d_forward", t, p, kForwardNames, x, w, y, bias);
+}
+void conv2d_backward_data(DType t, const Conv2d& p, const void* dy, const void* w, void* dx) {
+  run_conv2d(kBackwardData, "conv2d_backward_data", t, p, kDataNames, dx, w, dy, nullptr);
+}
+void conv2d_backward_weights(DType t, const Conv2d& p, const void* dy, const void* x, void* dw) {
+  run_conv2d(kBackwardWeights, "conv2d_backward_weights", t, p, kWeightsNames, x, dw, dy, nullptr);
+}
+
+std::string version() {
+  const dnnl_version_t* v = dnnl_version();
+  const auto isa = dnnl::get_effective_cpu_isa();
+  const char* name = isa == dnnl::cpu_isa::all                ? "all"
+                     : isa == dnnl::cpu_isa::avx512_core_amx  ? "avx512_core_amx"
+                     : isa == dnnl::cpu_isa::avx512_core_bf16 ? "avx512_core_bf16"
+                     : isa == dnnl::cpu_isa::avx512_core_vnni ? "avx512_core_vnni"
+                     : isa == dnnl::cpu_isa::avx512_core      ? "avx512_core"
+                     : isa == dnnl::cpu_isa::avx2_vnni        ? "avx2_vnni"
+                     : isa == dnnl::cpu_isa::avx2             ? "avx2"
+                                                              : "older than avx2";
+  return format("{}.{}.{}, {}", v->major, v->minor, v->patch, name);
+}
+
+}  // namespace holt::onednn

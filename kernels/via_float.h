@@ -1,0 +1,49 @@
+// f16 on the CPU, and bf16 where the processor has no instructions for it: operands are widened to float in workspace,
+// the f32 kernel runs, its results are rounded once. Costs 6 bytes of traffic an element, next to products and
+// convolutions little.
+#pragma once
+#include "kernels/memory.h"
+#include "kernels/parallel.h"
+
+namespace holt {
+
+template <class From, class To>
+void convert(int64_t n, const From* from, To* to) {
+  parallel_for(n, 1, [=](int64_t begin, int64_t end) {
+#pragma omp simd
+    for (int64_t i = begin; i < end; ++i) assign(to[i], float(from[i]));
+  });
+}
+
+/// A float copy of n elements; null for null.
+class Widened {
+ public:
+  template <class T>
+  Widened(int64_t n, const T* x)
+      : memory_(Device::cpu, x ? n * sizeof(float) : 0), data_(x ? memory_.as<float>() : nullptr) {
+    if (x) convert(n, x, data_);
+  }
+  operator const float*() const { return data_; }
+
+ private:
+  Workspace memory_;
+  float* data_;
+};
+
+/// Room for n floats, rounded into `x` by store(); null for null.
+template <class T>
+class Rounded {
+ public:
+  Rounded(int64_t n, T* x) : memory_(Device::cpu, x ? n * sizeof(float) : 0), n_(n), x_(x) {}
+  operator float*() const { return x_ ? memory_.as<float>() : nullptr; }
+  void store() const {
+    if (x_) convert(n_, memory_.as<float>(), x_);
+  }
+
+ private:
+  Workspace memory_;
+  int64_t n_;
+  T* x_;
+};
+
+}  // namespace holt
