@@ -6,8 +6,8 @@
 #include <set>
 
 #include "core/autograd.h"
-#include "kernels/memory.h"
 #include "kernels/philox.h"
+#include "nn/state.h"
 
 namespace holt::nn {
 namespace {
@@ -76,17 +76,6 @@ std::string nearest_names(Module& root, const std::string& pattern) {
   for (size_t i = 0; i < std::min<size_t>(ranked.size(), 5); ++i) text += (i ? ", " : "") + ranked[i].second;
   return text;
 }
-
-// "missing a, b, c and 7 more"
-std::string first_ten(const char* what, const std::vector<std::string>& names) {
-  if (names.empty()) return "";
-  std::string text = format("\n  {} ({}): ", what, names.size());
-  for (size_t i = 0; i < std::min<size_t>(names.size(), 10); ++i) text += (i ? ", " : "") + names[i];
-  if (names.size() > 10) text += format(" and {} more", names.size() - 10);
-  return text;
-}
-
-std::string shape_and_dtype(const Tensor& t) { return format("{} {}", t.dtype(), t.shape()); }
 
 Tensor own_copy(const Tensor& t) {
   Tensor c = t.detach().clone();
@@ -202,31 +191,7 @@ State Module::state() const {
 }
 
 std::vector<std::string> Module::load_state(const State& source, bool strict) {
-  const State own = state();
-  std::vector<std::string> missing, unexpected, misshapen;
-  for (auto& [name, t] : own) {
-    const auto it = source.find(name);
-    if (it == source.end())
-      missing.push_back(name);
-    else if (!it->second)
-      misshapen.push_back(format("{}: expected {}, got an undefined tensor", name, shape_and_dtype(t)));
-    else if (it->second.shape() != t.shape() || it->second.dtype() != t.dtype())
-      misshapen.push_back(format("{}: expected {}, got {}", name, shape_and_dtype(t), shape_and_dtype(it->second)));
-  }
-  for (auto& [name, t] : source)
-    if (!own.count(name)) unexpected.push_back(name);
-  std::vector<std::string> skipped = missing;
-  skipped.insert(skipped.end(), unexpected.begin(), unexpected.end());
-  check(misshapen.empty() && (!strict || skipped.empty()), "load_state: the state does not fit this module{}{}{}",
-        strict ? first_ten("missing", missing) : "", strict ? first_ten("unexpected", unexpected) : "",
-        first_ten("misshapen", misshapen));
-  for (auto& [name, t] : own) {
-    const auto it = source.find(name);
-    if (it == source.end() || it->second.raw() == t.raw()) continue;
-    copy_bytes(t.device(), t.raw(), it->second.device(), it->second.raw(), t.bytes());
-    t.bump_version();
-  }
-  return skipped;
+  return copy_into("load_state: the state does not fit this module", state(), source, strict);
 }
 
 State Module::random_state() const {

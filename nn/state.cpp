@@ -1,9 +1,53 @@
 #include "nn/state.h"
 
+#include <algorithm>
+
 #include "core/autograd.h"
 #include "core/ops.h"
+#include "kernels/memory.h"
 
 namespace holt::nn {
+namespace {
+
+// "missing a, b, c and 7 more"
+std::string first_ten(const char* what, const std::vector<std::string>& names) {
+  if (names.empty()) return "";
+  std::string text = format("\n  {} ({}): ", what, names.size());
+  for (size_t i = 0; i < std::min<size_t>(names.size(), 10); ++i) text += (i ? ", " : "") + names[i];
+  if (names.size() > 10) text += format(" and {} more", names.size() - 10);
+  return text;
+}
+
+std::string shape_and_dtype(const Tensor& t) { return format("{} {}", t.dtype(), t.shape()); }
+
+}  // namespace
+
+std::vector<std::string> copy_into(const char* misfit, const State& own, const State& source, bool strict) {
+  std::vector<std::string> missing, unexpected, misshapen;
+  for (auto& [name, t] : own) {
+    const auto it = source.find(name);
+    if (it == source.end())
+      missing.push_back(name);
+    else if (!it->second)
+      misshapen.push_back(format("{}: expected {}, got an undefined tensor", name, shape_and_dtype(t)));
+    else if (it->second.shape() != t.shape() || it->second.dtype() != t.dtype())
+      misshapen.push_back(format("{}: expected {}, got {}", name, shape_and_dtype(t), shape_and_dtype(it->second)));
+  }
+  for (auto& [name, t] : source)
+    if (!own.count(name)) unexpected.push_back(name);
+  std::vector<std::string> skipped = missing;
+  skipped.insert(skipped.end(), unexpected.begin(), unexpected.end());
+  check(misshapen.empty() && (!strict || skipped.empty()), "{}{}{}{}", misfit,
+        strict ? first_ten("missing", missing) : "", strict ? first_ten("unexpected", unexpected) : "",
+        first_ten("misshapen", misshapen));
+  for (auto& [name, t] : own) {
+    const auto it = source.find(name);
+    if (it == source.end() || it->second.raw() == t.raw()) continue;
+    copy_bytes(t.device(), t.raw(), it->second.device(), it->second.raw(), t.bytes());
+    t.bump_version();
+  }
+  return skipped;
+}
 
 State clone(const State& state) {
   const NoGrad no_grad;

@@ -20,4 +20,9 @@ State interpolate(const State& a, const State& b, double alpha);
 /// The mean, summed in the order given; exact where all are equal. At least one state is needed.
 State average(std::span<const State> states);
 
+/// Copies the elements of `source` into the tensors of `own`, from any device, and returns the names that were skipped.
+/// One Error that begins with `misfit` lists the first ten missing, unexpected (both only if strict) and misshapen
+/// entries, shapes and dtypes spelled out; then nothing was copied.
+std::vector<std::string> copy_into(const char* misfit, const State& own, const State& source, bool strict);
+
 }  // namespace holt::nn
