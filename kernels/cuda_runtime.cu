@@ -131,11 +131,10 @@ std::string missing_reason() { return found().reason; }
 void* allocate(Device d, size_t bytes) {
   const cudaMemPool_t from = pool(d);
   bytes = std::max<size_t>(bytes, 1);
-  if (detail::memory_limit() != std::numeric_limits<size_t>::max()) {
+  if (const auto& limit = detail::memory_limit(d); limit.bytes != std::numeric_limits<size_t>::max()) {
     const size_t used = pool_attribute(d, cudaMemPoolAttrUsedMemCurrent);
-    if (used > detail::memory_limit() || bytes > detail::memory_limit() - used)
-      detail::fail_out_of_memory(d, bytes, cuda::memory_stats(d),
-                                 format("HOLT_MEMORY_LIMIT is {}", detail::format_bytes(detail::memory_limit())));
+    if (used > limit.bytes || bytes > limit.bytes - used)
+      detail::fail_out_of_memory(d, bytes, cuda::memory_stats(d), limit.reason);
   }
   void* p = nullptr;
   cudaError_t status = cudaMallocFromPoolAsync(&p, bytes, from, cudaStreamPerThread);

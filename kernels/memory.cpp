@@ -34,7 +34,6 @@ namespace holt {
 namespace {
 
 constexpr size_t kAlignment = 64, kHugePage = size_t{2} << 20;
-constexpr size_t kLargest = size_t{1} << 46;  // no machine has it; keeps the rounding below from overflowing
 
 struct SizeClass {
   size_t index, bytes;
@@ -54,18 +53,19 @@ SizeClass size_class(size_t bytes) {
 
 // What both host allocators count.
 struct Counters {
-  MemoryStats stats;
+  Device device;
+  MemoryStats stats = {};
   void take(size_t bytes) {
     stats.current += bytes;
     stats.peak = std::max(stats.peak, stats.current);
   }
-  bool over_limit(size_t more) const {
-    return stats.current + stats.cached > detail::memory_limit() ||
-           more > detail::memory_limit() - stats.current - stats.cached;
+  bool fits(size_t more) const {
+    const size_t limit = detail::memory_limit(device).bytes, held = stats.current + stats.cached;
+    return held <= limit && more <= limit - held;
   }
-  static std::string refusal(bool limit) {
-    return limit ? format("HOLT_MEMORY_LIMIT is {}", detail::format_bytes(detail::memory_limit()))
-                 : "the system has no more";
+  [[noreturn]] void fail(size_t request, size_t rounded) const {
+    detail::fail_out_of_memory(device, request, stats,
+                               fits(rounded) ? "the system has no more" : detail::memory_limit(device).reason);
   }
 };
 
@@ -73,7 +73,7 @@ class HostAllocator {
  public:
   void* allocate(size_t bytes) {
     const std::lock_guard lock(mutex_);
-    if (bytes > kLargest) detail::fail_out_of_memory(Device::cpu, bytes, counters_.stats, "no machine has that much");
+    if (bytes > detail::memory_limit(Device::cpu).bytes) counters_.fail(bytes, bytes);
     const SizeClass c = size_class(bytes);
     void* p = nullptr;
     Class& k = classes_[c.index];
@@ -88,9 +88,7 @@ class HostAllocator {
         release();
         p = from_system(c.bytes);
       }
-      if (!p)
-        detail::fail_out_of_memory(Device::cpu, bytes, counters_.stats,
-                                   Counters::refusal(counters_.over_limit(c.bytes)));
+      if (!p) counters_.fail(bytes, c.bytes);
       ++k.blocks;
       ++counters_.stats.system_allocations;
     }
@@ -129,7 +127,7 @@ class HostAllocator {
   };
 
   void* from_system(size_t bytes) {
-    if (counters_.over_limit(bytes)) return nullptr;
+    if (!counters_.fits(bytes)) return nullptr;
     const bool huge = bytes >= kHugePage;
     const size_t alignment = huge ? kHugePage : kAlignment;
     void* p = std::aligned_alloc(alignment, (bytes + alignment - 1) / alignment * alignment);
@@ -147,7 +145,7 @@ class HostAllocator {
 
   std::mutex mutex_;
   std::array<Class, 38 * 16> classes_;
-  Counters counters_;
+  Counters counters_{Device::cpu};
 };
 
 // Every block is new and goes back at once, so that a fault in a kernel shows where it happens.
@@ -156,9 +154,8 @@ class SimtAllocator {
   void* allocate(size_t bytes) {
     void* p = nullptr;
     const std::lock_guard lock(mutex_);
-    if (!counters_.over_limit(bytes) && bytes <= kLargest) p = simt::allocate(bytes);
-    if (!p)
-      detail::fail_out_of_memory(Device::simt, bytes, counters_.stats, Counters::refusal(counters_.over_limit(bytes)));
+    if (counters_.fits(bytes)) p = simt::allocate(bytes);
+    if (!p) counters_.fail(bytes, bytes);
     ++counters_.stats.system_allocations;
     counters_.take(bytes);
     return p;
@@ -179,7 +176,7 @@ class SimtAllocator {
 
  private:
   std::mutex mutex_;
-  Counters counters_;
+  Counters counters_{Device::simt};
 };
 
 // Never destroyed: tensors with static lifetime may be freed after everything else.

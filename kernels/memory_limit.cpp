@@ -1,26 +1,45 @@
 #include "kernels/memory_limit.h"
 
+#include <unistd.h>
+
+#include <algorithm>
 #include <charconv>
 #include <cstdlib>
+#include <fstream>
 #include <limits>
 #include <string_view>
 
 namespace holt {
+namespace {
 
-size_t detail::memory_limit() {
-  static const size_t limit = [] {
-    const char* env = std::getenv("HOLT_MEMORY_LIMIT");
-    if (!env || !*env) return std::numeric_limits<size_t>::max();
-    const std::string_view text = env;
-    size_t value = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    const std::string_view suffix = text.substr(static_cast<size_t>(end - text.data()));
-    const int shift = suffix.empty() ? 0 : suffix == "K" ? 10 : suffix == "M" ? 20 : suffix == "G" ? 30 : -1;
-    check(error == std::errc{} && shift >= 0 && value <= std::numeric_limits<size_t>::max() >> shift,
-          "HOLT_MEMORY_LIMIT: expected a number of bytes, with K, M or G if wanted (example: 512M), got '{}'", text);
-    return value << shift;
-  }();
-  return limit;
+constexpr size_t kUnlimited = std::numeric_limits<size_t>::max();
+
+size_t parse_limit(std::string_view text) {
+  size_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  const std::string_view suffix = text.substr(static_cast<size_t>(end - text.data()));
+  const int shift = suffix.empty() ? 0 : suffix == "K" ? 10 : suffix == "M" ? 20 : suffix == "G" ? 30 : -1;
+  check(error == std::errc{} && shift >= 0 && value <= kUnlimited >> shift,
+        "HOLT_MEMORY_LIMIT: expected a number of bytes, with K, M or G if wanted (example: 512M), got '{}'", text);
+  return value << shift;
+}
+
+size_t machine_memory() {
+  size_t bytes = static_cast<size_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<size_t>(sysconf(_SC_PAGESIZE));
+  size_t container = 0;
+  if (std::ifstream("/sys/fs/cgroup/memory.max") >> container)
+    bytes = std::min(bytes, container);  // "max" is no number
+  return bytes;
+}
+
+}  // namespace
+
+const detail::MemoryLimit& detail::memory_limit(Device d) {
+  static const char* const env = std::getenv("HOLT_MEMORY_LIMIT");
+  static const size_t asked = env && *env ? parse_limit(env) : kUnlimited, machine = machine_memory();
+  static const MemoryLimit by_user{asked, "HOLT_MEMORY_LIMIT is " + format_bytes(asked)};
+  static const MemoryLimit by_machine{machine, "this machine has " + format_bytes(machine)};
+  return d.kind == Device::cuda || asked < machine ? by_user : by_machine;
 }
 
 std::string detail::format_bytes(size_t bytes) {

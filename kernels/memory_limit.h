@@ -8,8 +8,14 @@
 
 namespace holt::detail {
 
-/// HOLT_MEMORY_LIMIT: the most bytes that a device may hold, in use or cached; "512M", "2G". Without it: no limit.
-size_t memory_limit();
+struct MemoryLimit {
+  size_t bytes;
+  std::string reason;  ///< "HOLT_MEMORY_LIMIT is 512.00 MiB", "this machine has 15.53 GiB"
+};
+/// The most bytes that a device may hold, in use or cached: HOLT_MEMORY_LIMIT ("512M", "2G") where it is set. Else cpu
+/// and simt may take what the machine (or this process's container) has: Linux promises more than that, and kills who
+/// believes it. For cuda the driver knows.
+const MemoryLimit& memory_limit(Device);
 /// 1536 → "1.50 KiB".
 std::string format_bytes(size_t bytes);
 /// Throws. `why` says what refused: the system, the limit, the driver.
