@@ -1,0 +1,39 @@
+#include "kernels/cast.h"
+
+#include "kernels/parallel.h"
+
+namespace holt {
+
+template <class B, class From, class To>
+void cast(B, int64_t n, const From* x, To* y) {
+  parallel_for(n, 1, [=](int64_t begin, int64_t end) {
+#pragma omp simd
+    for (int64_t i = begin; i < end; ++i) {
+      if constexpr (sizeof(To) == 2)
+        assign(y[i], static_cast<float>(x[i]));
+      else
+        y[i] = converted<To>(x[i]);
+    }
+  });
+}
+
+#define INSTANTIATE(From, To) template void cast(Cpu, int64_t, const From*, To*);
+#define FROM(T)           \
+  INSTANTIATE(T, float)   \
+  INSTANTIATE(T, bf16)    \
+  INSTANTIATE(T, f16)     \
+  INSTANTIATE(T, double)  \
+  INSTANTIATE(T, int64_t) \
+  INSTANTIATE(T, int32_t) \
+  INSTANTIATE(T, uint8_t)
+FROM(float)
+FROM(bf16)
+FROM(f16)
+FROM(double)
+FROM(int64_t)
+FROM(int32_t)
+FROM(uint8_t)
+#undef FROM
+#undef INSTANTIATE
+
+}  // namespace holt
