@@ -73,7 +73,7 @@ TEST(SimtShared, IsOneVariableForTheWholeBlock) {
       for (int v = 0; v < 6; ++v) ASSERT_EQ(out[6 * t + v], out[v]);
     EXPECT_EQ(std::set(out.begin(), out.end()).size(), 6u);
     EXPECT_EQ(out[0] % 16, 0u);
-    EXPECT_EQ(out[1] % 8, 4u);  // no better aligned than a float must be
+    EXPECT_NE(out[1] % 16, 0u);  // not by luck
     EXPECT_EQ(out[2] % 16, 0u);
     EXPECT_EQ(out[3] % 16, 0u);
   }

@@ -2,6 +2,7 @@
 
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "kernels/error.h"
@@ -50,6 +51,7 @@ void SharedMemory::close(bool quietly) {
 
 // A guard, the variable, and the guard that follows it.
 char* SharedMemory::place(size_t bytes, size_t alignment) {
+  if constexpr (kAsan) alignment = std::max<size_t>(alignment, 8);  // it cannot guard the bytes before an odd word
   const uintptr_t first = reinterpret_cast<uintptr_t>(top_ == base_ ? base_ + kGuardBytes : top_);
   uintptr_t begin = (first + alignment - 1) / alignment * alignment;
   if (begin % (2 * alignment) == 0) begin += alignment;  // aligned as asked and no better
