@@ -24,7 +24,7 @@ std::string line_of(const std::string& text) {
   std::ifstream file(__FILE__);
   std::string line;
   for (int n = 1; std::getline(file, line); ++n)
-    if (line.ends_with("// " + text)) return ":" + std::to_string(n);
+    if (line.ends_with("// " + text)) return format(":{}", n);
   return "no such line";
 }
 
