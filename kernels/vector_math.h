@@ -27,7 +27,7 @@ HOLT_HD inline float exp(float x) {
   const float shifted = x * 0x1.715476p+0f + kRound;
   const float n = shifted - kRound;
   const int32_t i = std::bit_cast<int32_t>(shifted) - std::bit_cast<int32_t>(kRound);
-  const float r = (x - n * 0x1.62ep-1f) - n * 0x1.0bfbe8e7bcd5ep-15f;  // ln 2 in two parts: n·high is exact
+  const float r = (x - n * 0x1.62ep-1f) - n * 0x1.0bfbe8p-15f;  // ln 2 in two parts: n·high is exact
   float p = 1.9875691500e-4f;                                          // (e^r − 1 − r)/r², Cephes expf
   p = p * r + 1.3981999507e-3f;
   p = p * r + 8.3334519073e-3f;

@@ -1,0 +1,51 @@
+// Functions of one element: exp, log, sqrt, square, abs, relu, gelu, and sums and products with a number.
+#include "kernels/unary.h"
+
+#include "core/autograd.h"
+#include "core/ops.h"
+
+namespace holt {
+namespace {
+
+template <class F>
+Tensor unary(const char* op, const Tensor& x, F f) {
+  Tensor y = empty_like(x);
+  on(x.device(), x.dtype(), op, Floats{},
+     [&]<class T>(auto dev, T) { unary_forward(dev, f, x.numel(), x.data<T>(), y.data<T>()); });
+  return record(op, {x}, y, [=, kept = Saved(F::keeps_output ? y : x)](const Tensor& dy, const Needs&) -> Grads {
+    Tensor dx = empty_like(dy);
+    on(dy.device(), dy.dtype(), op, Floats{},
+       [&]<class T>(auto dev, T) { unary_backward(dev, f, dy.numel(), dy.data<T>(), kept().data<T>(), dx.data<T>()); });
+    return {dx};
+  });
+}
+
+}  // namespace
+
+Tensor exp(const Tensor& x) { return unary("exp", x, Exp{}); }
+Tensor log(const Tensor& x) { return unary("log", x, Log{}); }
+Tensor sqrt(const Tensor& x) { return unary("sqrt", x, Sqrt{}); }
+Tensor square(const Tensor& x) { return unary("square", x, Square{}); }
+Tensor abs(const Tensor& x) { return unary("abs", x, Abs{}); }
+Tensor relu(const Tensor& x) { return unary("relu", x, Relu{}); }
+Tensor gelu(const Tensor& x, Gelu kind) {
+  return kind == Gelu::exact ? unary("gelu", x, GeluExact{}) : unary("gelu", x, GeluTanh{});
+}
+
+Tensor add(const Tensor& x, double c) {
+  Tensor y = empty_like(x);
+  on(x.device(), x.dtype(), "add", Floats{}, [&]<class T>(auto dev, T) {
+    unary_forward(dev, AddScalar<acc_t<T>>{static_cast<acc_t<T>>(c)}, x.numel(), x.data<T>(), y.data<T>());
+  });
+  return record("add", {x}, y, [](const Tensor& dy, const Needs&) -> Grads { return {dy}; });
+}
+
+Tensor mul(const Tensor& x, double c) {
+  Tensor y = empty_like(x);
+  on(x.device(), x.dtype(), "mul", Floats{}, [&]<class T>(auto dev, T) {
+    unary_forward(dev, MulScalar<acc_t<T>>{static_cast<acc_t<T>>(c)}, x.numel(), x.data<T>(), y.data<T>());
+  });
+  return record("mul", {x}, y, [c](const Tensor& dy, const Needs&) -> Grads { return {mul(dy, c)}; });
+}
+
+}  // namespace holt
