@@ -168,7 +168,7 @@ TEST(State, ErrorsStopAtTenNames) {
   Generator g(1);
   Linear m(2, 2, g);
   State s = m.state();
-  for (int i = 10; i < 23; ++i) s["x" + std::to_string(i)] = zeros({1});
+  for (int i = 10; i < 23; ++i) s[format("x{}", i)] = zeros({1});
   EXPECT_EQ(error_of([&] { m.load_state(s); }),
             "load_state: the state does not fit this module\n"
             "  unexpected (13): x10, x11, x12, x13, x14, x15, x16, x17, x18, x19 and 3 more");

@@ -1,0 +1,181 @@
+// The models: parameter counts, shapes, names, features and classifier, and training steps.
+#include <gtest/gtest.h>
+
+#include "core/autograd.h"
+#include "nn/models/registry.h"
+#include "nn/models/resnet_cifar.h"
+
+namespace holt::nn {
+namespace {
+
+std::vector<float> values(const Tensor& t) { return t.to_vector<float>(); }
+
+template <class F>
+std::string error_of(F&& f) {
+  try {
+    f();
+  } catch (const Error& e) { return e.message(); }
+  return "";
+}
+
+ModelConfig cifar(const std::string& name) {
+  return {.name = name, .classes = 10, .channels = 3, .height = 32, .width = 32};
+}
+ModelConfig mnist(const std::string& name) {
+  return {.name = name, .classes = 10, .channels = 1, .height = 28, .width = 28};
+}
+
+TEST(Models, ParameterCounts) {
+  Generator g(1);
+  // He et al. 2016, table 6: 0.27 M for 20 layers. Option A adds nothing: stem 432 + 32; layer1 3·(2·2304 + 64);
+  // layer2 4608 + 5·9216 + 6·64; layer3 18432 + 5·36864 + 6·128; classifier 650.
+  EXPECT_EQ(make_model(cifar("resnet20"), g)->parameter_count(), 269722);
+  ModelConfig b = cifar("resnet20");
+  b.options["shortcut"] = "B";  // plus 16·32 + 64 and 32·64 + 128
+  EXPECT_EQ(make_model(b, g)->parameter_count(), 269722 + 576 + 2176);
+  EXPECT_EQ(make_model(mnist("resnet8"), g)->parameter_count(), 77754);
+  EXPECT_EQ(make_model(cifar("resnet8"), g)->parameter_count(), 77754 + 2 * 144);
+  // LeCun et al. 1998 with full connections: 156 + 2416 + 48120 + 10164 + 850.
+  EXPECT_EQ(make_model(mnist("lenet"), g)->parameter_count(), 61706);
+  EXPECT_EQ(make_model(mnist("mlp"), g)->parameter_count(), 784 * 256 + 256 + 256 * 256 + 256 + 2570);
+}
+
+TEST(Models, ShapesForEveryModelAndSize) {
+  Generator g(1);
+  for (const ModelEntry& entry : models())
+    for (auto [channels, height, width] : {std::array<int64_t, 3>{1, 28, 28}, {3, 32, 32}, {3, 13, 17}}) {
+      auto m =
+          make_model({.name = entry.name, .classes = 7, .channels = channels, .height = height, .width = width}, g);
+      m->eval();
+      const Tensor x = uniform({2, height, width, channels}, -1, 1, g);
+      const Tensor f = m->features(x), logits = (*m)(x);
+      EXPECT_EQ(f.shape(), (Shape{2, m->classifier().in_features()})) << entry.name;
+      EXPECT_EQ(logits.shape(), (Shape{2, 7})) << entry.name;
+      // f(x) = W·φ(x) + b
+      EXPECT_EQ(values(m->classifier()(f)), values(logits)) << entry.name;
+    }
+}
+
+TEST(Models, ResNetStemStrideHalvesTheImage) {
+  Generator g(1);
+  ModelConfig c = parse_model("resnet8:stem_stride=2,shortcut=A");
+  auto m = make_model(c, g);
+  std::vector<Shape> blocks;
+  {
+    const Watch watch([&](const Module& layer, const Tensor& y) {
+      if (layer.label() == "BasicBlock") blocks.push_back(y.shape());
+    });
+    m->features(uniform({2, 28, 28, 1}, -1, 1, g));
+  }
+  EXPECT_EQ(blocks, (std::vector<Shape>{{2, 14, 14, 16}, {2, 7, 7, 32}, {2, 4, 4, 64}}));
+}
+
+TEST(Models, ShortcutATakesEverySecondPixelAndZeros) {
+  Generator g(1);
+  BasicBlock block(2, 4, 2, BasicBlock::Shortcut::A, g);
+  // With γ = 0 in the second norm only the shortcut is left.
+  std::fill_n(block.bn2.weight.data<float>(), 4, 0.f);
+  block.bn2.weight.bump_version();
+  std::vector<float> x(2 * 3 * 3);
+  for (size_t i = 0; i < x.size(); ++i) x[i] = static_cast<float>(i + 1);
+  const Tensor y = block(from(x, {1, 3, 3, 2}));
+  EXPECT_EQ(y.shape(), (Shape{1, 2, 2, 4}));
+  EXPECT_EQ(values(y), (std::vector<float>{1, 2, 0, 0, 5, 6, 0, 0, 13, 14, 0, 0, 17, 18, 0, 0}));
+}
+
+TEST(Models, NamesAreTorchvisions) {
+  Generator g(1);
+  auto m = make_model(mnist("resnet8"), g);
+  const State s = m->state();
+  for (const char* name : {"conv1.weight", "bn1.running_mean", "layer1.0.conv2.weight", "layer2.0.bn1.bias",
+                           "layer2.0.downsample.0.weight", "layer2.0.downsample.1.running_var", "fc.weight", "fc.bias"})
+    EXPECT_TRUE(s.count(name)) << name;
+  EXPECT_FALSE(s.count("layer1.0.downsample.0.weight"));
+  EXPECT_EQ(s.at("layer3.0.conv1.weight").shape(), (Shape{64, 3, 3, 32}));
+  // Option A's constant is neither saved nor trained.
+  ModelConfig a = mnist("resnet8");
+  a.options["shortcut"] = "A";
+  for (auto& [name, t] : make_model(a, g)->state()) EXPECT_EQ(name.find("pad"), std::string::npos) << name;
+}
+
+TEST(Models, DescribeListsLayersAndTotals) {
+  Generator g(1);
+  auto m = make_model(mnist("lenet"), g);
+  m->requires_grad("conv*", false);
+  EXPECT_EQ(m->describe({1, 28, 28, 1}),
+            "layer                                               output          parameters\n"
+            "lenet(classes 10, input 28×28×1, dropout 0)         [1, 10]                   \n"
+            "  conv1: Conv2d(1 → 6, 5×5, padding 2)              [1, 28, 28, 6]         156\n"
+            "  pool1: MaxPool2d(2×2)                             [1, 14, 14, 6]            \n"
+            "  conv2: Conv2d(6 → 16, 5×5)                        [1, 10, 10, 16]      2,416\n"
+            "  pool2: MaxPool2d(2×2)                             [1, 5, 5, 16]             \n"
+            "  fc1: Linear(400 → 120)                            [1, 120]            48,120\n"
+            "  fc2: Linear(120 → 84)                             [1, 84]             10,164\n"
+            "  drop: Dropout(0)                                  [1, 84]                   \n"
+            "  fc: Linear(84 → 10)                               [1, 10]                850\n"
+            "61,706 parameters, 59,134 of them trained\n");
+}
+
+TEST(Registry, Errors) {
+  Generator g(1);
+  EXPECT_EQ(error_of([&] { make_model(mnist("resnet9"), g); }),
+            "model: no model 'resnet9'; known are mlp, lenet, resnet8, resnet20");
+  ModelConfig c = mnist("resnet8");
+  c.options["width"] = "2";
+  EXPECT_EQ(error_of([&] { make_model(c, g); }), "resnet8: no option 'width'; it has shortcut, stem_stride");
+  EXPECT_EQ(error_of([&] { make_model(parse_model("resnet8:stem_stride=two"), g); }),
+            "resnet8: option stem_stride must be a number from 1 to 4, got 'two'");
+  EXPECT_EQ(error_of([&] { make_model(parse_model("resnet8:shortcut=C"), g); }),
+            "resnet8: option shortcut must be A or B, got 'C'");
+  EXPECT_EQ(error_of([&] { parse_model("lenet:dropout"); }),
+            "model: expected name or name:option=value,…, got 'dropout' in 'lenet:dropout'");
+  EXPECT_EQ(error_of([&] { parse_model("mlp:hidden=1,hidden=2"); }),
+            "model: option hidden stands twice in 'mlp:hidden=1,hidden=2'");
+  EXPECT_EQ(error_of([&] { make_model({.name = "lenet", .height = 8, .width = 28}, g); }),
+            "lenet: images must be at least 12×12, got 8×28");
+  EXPECT_EQ(error_of([&] { make_model({.name = "mlp", .classes = 0}, g); }),
+            "mlp: classes and the input's sizes must be positive, got 0 classes and 28×28×1 images");
+  auto m = make_model(mnist("resnet8"), g);
+  EXPECT_EQ(error_of([&] {
+              (*m)(zeros({2, 28, 28, 3}));
+            }),
+            "resnet8: images must be [N, 28, 28, 1], got f32 [2, 28, 28, 3] on cpu");
+}
+
+TEST(Training, OneStepReducesTheLossOfEveryModel) {
+  for (const ModelEntry& entry : models()) {
+    Generator g(2);
+    auto m = make_model({.name = entry.name, .classes = 4, .channels = 1, .height = 12, .width = 12}, g);
+    const Tensor x = uniform({16, 12, 12, 1}, -1, 1, g);
+    const Tensor labels = from<int64_t>({0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3}, Shape{16});
+    const Tensor before = cross_entropy((*m)(x), labels);
+    before.backward();
+    const NoGrad no_grad;
+    for (auto& [name, p] : m->named_parameters()) {
+      ASSERT_TRUE(p.grad().defined()) << entry.name << " " << name;
+      m->load_state({{name, p - p.grad() * 0.02}}, false);
+    }
+    EXPECT_LT(cross_entropy((*m)(x), labels).item(), before.item()) << entry.name;
+  }
+}
+
+TEST(Training, FrozenLayersCostNoBackward) {
+  Generator g(1);
+  auto m = make_model(mnist("resnet8"), g);
+  m->requires_grad("*", false);
+  m->requires_grad("layer3.*,fc.*", true);
+  cross_entropy((*m)(uniform({2, 28, 28, 1}, -1, 1, g)), from<int64_t>({1, 2}, Shape{2})).backward();
+  for (auto& [name, p] : m->named_parameters())
+    EXPECT_EQ(p.grad().defined(), name.starts_with("layer3.") || name.starts_with("fc.")) << name;
+  // φ below layer3 is not even recorded: nothing is kept for a backward that nobody wants.
+  Tensor below;
+  const Watch watch([&](const Module& layer, const Tensor& y) {
+    if (!below && layer.label() == "Sequential" && y.size(-1) == 32) below = y;
+  });
+  m->features(uniform({2, 28, 28, 1}, -1, 1, g));
+  ASSERT_TRUE(below.defined());
+  EXPECT_FALSE(below.requires_grad());
+}
+
+}  // namespace
+}  // namespace holt::nn
