@@ -1,4 +1,4 @@
-// The engine, on toy ops written here: what it visits, what it hands on, what it frees, and what it refuses.
+// The engine, on toy ops (harness/toy_ops.h): what it visits, what it hands on, what it frees, and what it refuses.
 #include "core/autograd.h"
 
 #include <gtest/gtest.h>
@@ -10,53 +10,12 @@
 #include "core/finite.h"
 #include "kernels/memory.h"
 #include "tests/harness/expect_error.h"
+#include "tests/harness/toy_ops.h"
 
 namespace holt {
 namespace {
 
-Tensor make(std::vector<double> v, Shape s) { return from(v, s); }
-Tensor leaf(std::vector<double> v, Shape s) { return from(v, s).requires_grad_(); }
-Tensor map(const Tensor& a, const Tensor& b, double (*f)(double, double)) {
-  std::vector<double> x = a.to_vector<double>();
-  const std::vector<double> y = b.to_vector<double>();
-  for (size_t i = 0; i < x.size(); ++i) x[i] = f(x[i], y[i]);
-  return from(x, a.shape(), a.dtype());
-}
-double times(double x, double y) { return x * y; }
-
-// y = a·b, element by element.
-Tensor toy_mul(const Tensor& a, const Tensor& b) {
-  return record("toy_mul", {a, b}, map(a, b, times),
-                [a = Saved(a), b = Saved(b)](const Tensor& dy, const Needs& needs) -> Grads {
-                  return {needs[0] ? map(dy, b(), times) : Tensor{}, needs[1] ? map(dy, a(), times) : Tensor{}};
-                });
-}
-
-// y = a + b: dy itself is both gradients.
-Tensor toy_add(const Tensor& a, const Tensor& b) {
-  return record("toy_add", {a, b}, map(a, b, [](double x, double y) { return x + y; }),
-                [](const Tensor& dy, const Needs& needs) -> Grads {
-                  return {needs[0] ? dy : Tensor{}, needs[1] ? dy : Tensor{}};
-                });
-}
-
-// y = x, and counts how often its backward ran.
-Tensor toy_probe(const Tensor& x, int* visits) {
-  return record("toy_probe", {x}, from(x.to_vector<double>(), x.shape(), x.dtype()),
-                [visits](const Tensor& dy, const Needs&) -> Grads {
-                  ++*visits;
-                  return {dy};
-                });
-}
-
-// A backward that returns whatever `grads` makes.
-Tensor toy_broken(const Tensor& x, std::function<Grads(const Tensor&)> grads) {
-  return record("toy_broken", {x}, from(x.to_vector<double>(), x.shape(), x.dtype()),
-                [grads](const Tensor& dy, const Needs&) -> Grads { return grads(dy); });
-}
-
-std::vector<double> grad_of(const Tensor& t) { return t.grad().to_vector<double>(); }
-using V = std::vector<double>;
+using namespace test;
 
 TEST(Backward, MultipliesAndAdds) {
   const Tensor a = leaf({2, 3}, {2}), b = leaf({5, 7}, {2});
@@ -355,66 +314,6 @@ TEST(CheckFinite, NamesTheFirstOpThatWentWrong) {
   const Tensor y = toy_mul(toy_add(big, big), make({1, 2}, {2}));
   EXPECT_ERROR(y.backward(make({1, 1e308}, {2})),
                "toy_mul: the backward's gradient of input 0, f64 [2] on cpu, has inf at element 1");
-}
-
-TEST(Gradcheck, AcceptsRightGradients) {
-  const V a{0.5, -1.5, 2, 0.1}, b{1, 2, -0.5, 3};
-  EXPECT_LE(
-      gradcheck([](const auto& v) { return toy_mul(toy_mul(v[0], v[1]), v[0]); }, {make(a, {2, 2}), make(b, {2, 2})}),
-      1e-8);
-  EXPECT_LE(gradcheck([](const auto&) { return make({1}, {1}); }, {make(a, {4})}), 0);  // depends on nothing
-  EXPECT_LE(gradcheck([](const auto& v) { return toy_mul(v[0], v[0]); }, {make({}, {0})}), 0);
-}
-
-TEST(Gradcheck, CatchesWrongGradients) {
-  const auto scaled = [](double factor) {
-    return [factor](const std::vector<Tensor>& v) {
-      return toy_broken(v[0], [factor](const Tensor& dy) {
-        V g = dy.to_vector<double>();
-        g[1] *= factor;
-        return Grads{from(g, dy.shape())};
-      });
-    };
-  };
-  const Tensor x = make({1, 2, 3}, {3});
-  EXPECT_NO_THROW(gradcheck(scaled(1), {x}));
-  EXPECT_ERROR(gradcheck(scaled(1.0001), {x}), "gradcheck: input 0 [3], element 1: analytic ");
-  EXPECT_ERROR(gradcheck(scaled(0), {x}), "element 1: analytic ");
-  EXPECT_ERROR(gradcheck(scaled(std::nan("")), {x}), "element 1: analytic nan");
-
-  const auto forgets = [](const std::vector<Tensor>& v) {  // the result depends on v[1], the graph does not
-    return toy_mul(v[0], v[1].detach());
-  };
-  EXPECT_ERROR(gradcheck(forgets, {x, x}), "input 1 [3], element 0: analytic 0");
-}
-
-TEST(Gradcheck, CatchesWrongNeeds) {
-  const Tensor x = make({1, 2}, {2});
-  const auto op = [](auto grads) {
-    return [grads](const std::vector<Tensor>& v) {
-      return record("op", v, map(v[0], v[1], [](double a, double b) { return a + b; }),
-                    [grads](const Tensor& dy, const Needs& needs) -> Grads { return grads(dy, needs); });
-    };
-  };
-  EXPECT_ERROR(gradcheck(op([](const Tensor& dy, const Needs&) {
-                           return Grads{dy, dy};
-                         }),
-                         {x, x}),
-               "op: its backward computed the gradient of input 1, which nobody needs");
-  EXPECT_ERROR(gradcheck(op([](const Tensor& dy, const Needs& n) {
-                           return Grads{!n[0] ? Tensor{} : n[1] ? dy : zeros_like(dy), n[1] ? dy : Tensor{}};
-                         }),
-                         {x, x}),
-               "input 0 [2], element 0: gradient 0 when it alone is trained");
-}
-
-TEST(Gradcheck, RefusesWhatItCannotCheck) {
-  EXPECT_ERROR(gradcheck([](const auto& v) { return v[0]; }, {zeros({2})}), "input 0 must be f64 on cpu, got f32 [2]");
-  EXPECT_ERROR(gradcheck([](const auto&) { return zeros({2}); }, {make({1}, {1})}),
-               "must give f64 on cpu, got f32 [2]");
-  int calls = 0;
-  EXPECT_ERROR(gradcheck([&](const auto&) { return make({double(++calls)}, {1}); }, {make({1}, {1})}),
-               "different results for equal inputs");
 }
 
 }  // namespace
