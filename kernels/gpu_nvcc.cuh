@@ -119,4 +119,20 @@ __device__ inline void mma_f16_16x8x16(float (&d)[4], const uint32_t (&a)[4], co
                : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
 }
 
+/// Loads four 8×8 tiles of 16-bit numbers from shared memory into a warp's registers: lane l names row l % 8 of tile
+/// l / 8 (16 bytes, 16-byte aligned). With g = lane / 4, t = lane % 4, r[i] becomes Tile_i[g][2t,2t+1]; the _trans one
+/// gives Tile_i[2t][g] and Tile_i[2t+1][g].
+__device__ inline void ldmatrix_x4(uint32_t (&r)[4], const void* row) {
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];"
+               : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
+               : "r"(static_cast<unsigned>(__cvta_generic_to_shared(row)))
+               : "memory");
+}
+__device__ inline void ldmatrix_x4_trans(uint32_t (&r)[4], const void* row) {
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0,%1,%2,%3}, [%4];"
+               : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
+               : "r"(static_cast<unsigned>(__cvta_generic_to_shared(row)))
+               : "memory");
+}
+
 }  // namespace holt

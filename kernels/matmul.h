@@ -22,8 +22,8 @@ struct Matmul {
   Activation activation = Activation::none;
 };
 
-inline constexpr Rungs<1> matmul_rungs_f32{"matmul", {"naive"}};
-inline constexpr Rungs<1> matmul_rungs_16bit{"matmul", {"naive"}};
+inline constexpr Rungs<3> matmul_rungs_f32{"matmul", {"naive", "tiled", "register"}};
+inline constexpr Rungs<3> matmul_rungs_16bit{"matmul", {"naive", "tiled", "mma"}};
 
 /// c, pre ← a, b, bias. bias and pre may be null; no pointers may overlap. T: float, bf16, f16, double (cpu).
 template <class B, class T>

@@ -1,6 +1,7 @@
 // cp.async: the bytes are read when the copy is issued and land in shared memory at the wait that covers them, never
 // earlier. A reader that forgot to wait sees what was there before: NaN, the first time.
 #pragma once
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 

@@ -70,6 +70,8 @@ using simt::cp_async16;
 using simt::cp_async16_or_zero;
 using simt::cp_async_commit;
 using simt::cp_async_wait;
+using simt::ldmatrix_x4;
+using simt::ldmatrix_x4_trans;
 using simt::mma_bf16_16x8x16;
 using simt::mma_f16_16x8x16;
 

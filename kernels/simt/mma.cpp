@@ -51,7 +51,25 @@ void mma(const char* primitive, float* d, const uint32_t* a, const uint32_t* b, 
   Scheduler::inside(primitive, site).meet(primitive, 0xffffffffu, &f, multiply<T>, false, site);
 }
 
+struct Given {
+  uint64_t value;
+  uint64_t* values;
+};
+
+void give_all(unsigned, void* const* lanes) {
+  for (int to = 0; to < 32; ++to)
+    for (int from = 0; from < 32; ++from)
+      static_cast<const Given*>(lanes[to])->values[from] = static_cast<const Given*>(lanes[from])->value;
+}
+
 }  // namespace
+
+int exchange_all(const char* primitive, uint64_t value, uint64_t (&values)[32], Site site) {
+  Given given{value, values};
+  Scheduler& s = Scheduler::inside(primitive, site);
+  s.meet(primitive, 0xffffffffu, &given, give_all, false, site);
+  return static_cast<int>(s.thread_number() % 32);
+}
 
 void mma_bf16_16x8x16(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2], Site site) {
   mma<bf16>("mma_bf16_16x8x16", d, a, b, site);
