@@ -1,5 +1,7 @@
 #include "data/idx.h"
 
+#include <algorithm>
+
 #include "data/gzip.h"
 
 namespace holt::data {
@@ -48,13 +50,15 @@ Tensor read_idx(const std::string& path) {
     sizes.push_back(int64_t{b[0]} << 24 | int64_t{b[1]} << 16 | int64_t{b[2]} << 8 | int64_t{b[3]});
   }
   shape = Shape(sizes);
+  const bool none = std::find(sizes.begin(), sizes.end(), 0) != sizes.end();
   for (const int64_t size : sizes) {
     // Compared by division: four hostile sizes multiply to 2^128.
-    const bool fits = size == 0 || elements <= most / static_cast<uint64_t>(size);
-    check(fits, "{}: the header promises {} bytes, more than a {} file of this size can hold", path, shape,
+    check(none || elements <= most / static_cast<uint64_t>(size),
+          "{}: the header promises {} elements, more than a {} file of this size can hold", path, shape,
           file.compressed() ? "gzip" : "plain");
     elements *= static_cast<uint64_t>(size);
   }
+  if (none) elements = 0;
 
   Tensor result = empty(shape, DType::u8);
   const size_t got = file.read(result.raw(), elements);

@@ -14,7 +14,7 @@ namespace holt::data {
 
 /// y = (x − mean) / std for each channel, on pixels scaled to 0 … 1 (u8) or as they are (f32).
 struct Normalize {
-  std::vector<float> mean, std;  ///< one for each channel; empty: 0 and 1
+  std::vector<float> mean = {}, std = {};  ///< one for each channel; empty: 0 and 1
 };
 
 /// What small images bear (He et al. 2016, §4.2).
@@ -29,8 +29,8 @@ struct LoaderOptions {
   bool drop_last = false;  ///< leave out a last batch that is not full
   uint64_t seed = 0;       ///< of shuffling and augmentation
   int prefetch = 2;        ///< batches prepared ahead; 0: none, and no thread
-  Augment augment;
-  Normalize normalize;
+  Augment augment = {};
+  Normalize normalize = {};
 };
 
 struct Batch {
