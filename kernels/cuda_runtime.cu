@@ -103,7 +103,7 @@ bool sync_after_launch() {
 
 Cuda current_cuda(int8_t index) {
   use({Device::cuda, index});
-  return {cudaStreamPerThread};
+  return {cudaStreamPerThread, index};
 }
 
 void check_launch(std::string_view kernel, Cuda gpu, const LaunchShape& s, cudaError_t status) {
@@ -202,7 +202,11 @@ void copy_bytes(Device to, void* dst, Device from, const void* src, size_t bytes
                               : to.kind == Device::cuda ? cudaMemcpyHostToDevice
                                                         : cudaMemcpyDeviceToHost;
   check_cuda(cudaMemcpyAsync(dst, src, bytes, kind, cudaStreamPerThread), "copy_bytes", d);
-  if (!both) cuda::synchronize(d);
+  // From pageable memory CUDA has copied to its own staging buffer when it returns: the GPU need not be waited for.
+  cudaPointerAttributes host{};
+  const bool staged = kind == cudaMemcpyHostToDevice && cudaPointerGetAttributes(&host, src) == cudaSuccess &&
+                      host.type == cudaMemoryTypeUnregistered;
+  if (!both && !staged) cuda::synchronize(d);
 }
 
 void synchronize(Device d) {

@@ -1,0 +1,63 @@
+// Optimiser steps over all parameters of a network in one launch, and the norm of all gradients.
+//
+//   SGD (PyTorch's order)         g ← s·grad + wd·p;   b ← μ·b + g;   p ← p − lr·(nesterov ? g + μ·b : b)
+//   AdamW (Loshchilov & Hutter    g ← s·grad;   p ← (1 − lr·wd)·p;   m ← β1·m + (1 − β1)·g;   v ← β2·v + (1 − β2)·g²
+//   2019, PyTorch's order)        p ← p − lr·m̂ / (√v̂ + eps),   m̂ = m / (1 − β1^t),   v̂ = v / (1 − β2^t)
+//   norm                          N = u·√(Σ grad²) over everything;   s = u·min(1, max_norm / (N + 1e-6))
+//
+// s is read from device memory, so that clipping and the loss scale of mixed precision (u, the "unscale") cost no pass
+// of their own and no wait of the host. The state starts as zeros: PyTorch's first step (b = g) is then the same.
+//
+// A network has hundreds of parameters, most of them small: one launch for each would cost more than the work. The
+// slots go to the device as a table; each block takes one chunk of kOptimizerChunk elements and finds its slot by
+// bisection.
+//
+// Bytes an element: SGD 12 + 8 with momentum, AdamW 28, norm 4 (f32 gradients). Memory-bound.
+// Numerics: parameters and state are f32; gradients may be bf16 or f16. The norm adds squares in float within a chunk
+// and in double between chunks, in a fixed order: the same bits every time, whatever the number of threads.
+#pragma once
+#include <span>
+
+#include "kernels/device.h"
+#include "kernels/rungs.h"
+
+namespace holt {
+
+inline constexpr int64_t kOptimizerChunk = 8192;
+
+/// One parameter: its elements, gradient and state, all [size] and on one device.
+template <class G>
+struct OptimizerSlot {
+  float* param;
+  const G* grad;
+  float* state[2];  ///< SGD: {b, unused}, b null without momentum; AdamW: {m, v}
+  int64_t size;
+};
+
+struct Sgd {
+  double lr, momentum = 0, weight_decay = 0;
+  bool nesterov = false;
+};
+
+struct AdamW {
+  double lr, beta1 = 0.9, beta2 = 0.999, eps = 1e-8, weight_decay = 0.01;
+  int64_t step;  ///< t: 1 at the first step
+};
+
+inline constexpr Rungs<2> sgd_step_rungs{"sgd_step", {"naive", "table"}};
+inline constexpr Rungs<2> adamw_step_rungs{"adamw_step", {"naive", "table"}};
+inline constexpr Rungs<2> grad_norm_rungs{"grad_norm", {"naive", "table"}};
+
+/// param, state[0] ← one step. `scale` is s, on the device; null is 1. G: float, bf16, f16.   B: Cpu, Cuda, Simt.
+template <class B, class G>
+void sgd_step(B, const Sgd&, std::span<const OptimizerSlot<G>>, const float* scale);
+
+/// param, state[0], state[1] ← one step.
+template <class B, class G>
+void adamw_step(B, const AdamW&, std::span<const OptimizerSlot<G>>, const float* scale);
+
+/// norm_and_scale[2] ← N, s (on the device). Reads grad and size only. max_norm: infinity for no clipping.
+template <class B, class G>
+void grad_norm(B, std::span<const OptimizerSlot<G>>, double unscale, double max_norm, float* norm_and_scale);
+
+}  // namespace holt
