@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "core/tensor.h"
+#include "kernels/fill.h"
 #include "kernels/memory.h"
 
 namespace holt {
@@ -50,15 +51,10 @@ Tensor empty(Shape shape, DType dtype, Device device) {
 
 Tensor full(Shape shape, double value, DType dtype, Device device) {
   const Tensor t = empty(shape, dtype, device);
-  visit(dtype, "full", [&](auto zero) {
-    decltype(zero) x;
+  on(device, dtype, "full", Numbers{}, [&]<class T>(auto dev, T) {
+    T x;
     convert("full", &value, &x, 1);
-    if (device == Device{}) {
-      std::fill_n(t.data<decltype(x)>(), t.numel(), x);
-    } else {
-      const std::vector<decltype(x)> host(t.numel(), x);
-      copy_bytes(device, t.raw(), Device{}, host.data(), t.bytes());
-    }
+    fill(dev, t.numel(), x, t.data<T>());
   });
   return t;
 }

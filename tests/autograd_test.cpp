@@ -111,6 +111,15 @@ TEST(Backward, ViewsHaveGradients) {
             1e-9);
 }
 
+TEST(Backward, RunsOnTheEmulatedGpu) {
+  const Tensor x = from(std::vector<float>{1, 2, 3, 4}, {2, 2}, DType::f32, Device::simt).requires_grad_();
+  const Tensor y = x.narrow(1, 1).reshape({2});
+  y.backward(full({2}, 1, DType::f32, Device::simt));
+  x.backward(full({2, 2}, 10, DType::f32, Device::simt));
+  EXPECT_EQ(to_string(x.grad()), "f32 [2, 2] on simt");
+  EXPECT_EQ(grad_of(x), (V{10, 10, 11, 11}));
+}
+
 TEST(Backward, FreesAsItPasses) {
   const size_t before = memory_stats(Device{}).current;
   const Tensor x = leaf({2}, {});
