@@ -6,13 +6,15 @@ namespace holt {
 
 template <class B, class From, class To>
 void cast(B, int64_t n, const From* x, To* y) {
-  parallel_for(n, 1, [=](int64_t begin, int64_t end) {
+  parallel_for(n, 1, [x, y](int64_t begin, int64_t end) {
+    const From* const in = x;  // locals, for a uint8_t* may point anywhere, at what the lambda captured too
+    To* const out = y;
 #pragma omp simd
     for (int64_t i = begin; i < end; ++i) {
       if constexpr (sizeof(To) == 2)
-        assign(y[i], static_cast<float>(x[i]));
+        assign(out[i], static_cast<float>(in[i]));
       else
-        y[i] = converted<To>(x[i]);
+        out[i] = converted<To>(in[i]);
     }
   });
 }

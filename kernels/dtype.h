@@ -28,14 +28,16 @@ struct bf16 {
   HOLT_HD operator float() const { return std::bit_cast<float>(uint32_t{bits} << 16); }
 };
 
-/// IEEE half. Rounds to nearest even; overflow gives infinity, tiny values become subnormal.
+/// IEEE half. Rounds to nearest even; overflow gives infinity, tiny values become subnormal. On the host the
+/// conversions are written out, for GCC 12 vectorises these (0.2 ns an element) and leaves those of _Float16 scalar
+/// (0.9 ns).
 struct f16 {
   uint16_t bits;
   f16() = default;
   HOLT_HD explicit f16(float x) {
 #if defined(__CUDA_ARCH__)
     asm("cvt.rn.f16.f32 %0, %1;" : "=h"(bits) : "f"(x));
-#elif defined(__CUDACC__) || !defined(__FLT16_MAX__)
+#else
     const uint32_t u = std::bit_cast<uint32_t>(x), sign = (u >> 16) & 0x8000u, a = u & 0x7fffffffu;
     if (a >= 0x7f800000u) {  // infinity, NaN
       bits = static_cast<uint16_t>(sign | 0x7c00u | (a > 0x7f800000u ? 0x200u | ((a >> 13) & 0x3ffu) : 0u));
@@ -45,8 +47,6 @@ struct f16 {
       const uint32_t r = a - 0x38000000u + 0xfffu + ((a >> 13) & 1u);
       bits = static_cast<uint16_t>(sign | (r >= 0x0f800000u ? 0x7c00u : r >> 13));
     }
-#else
-    bits = std::bit_cast<uint16_t>(static_cast<_Float16>(x));
 #endif
   }
   HOLT_HD operator float() const {
@@ -54,13 +54,11 @@ struct f16 {
     float x;
     asm("cvt.f32.f16 %0, %1;" : "=f"(x) : "h"(bits));
     return x;
-#elif defined(__CUDACC__) || !defined(__FLT16_MAX__)
+#else
     const uint32_t sign = uint32_t{bits & 0x8000u} << 16, e = (bits >> 10) & 31u, m = bits & 0x3ffu;
     if (e == 31) return std::bit_cast<float>(sign | 0x7f800000u | (m << 13));
     if (e == 0) return std::bit_cast<float>(sign | std::bit_cast<uint32_t>(static_cast<float>(m) * 0x1p-24f));
     return std::bit_cast<float>(sign | ((e + 112) << 23) | (m << 13));
-#else
-    return static_cast<float>(std::bit_cast<_Float16>(bits));
 #endif
   }
 };
