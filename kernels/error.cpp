@@ -10,6 +10,7 @@ namespace {
 
 // Paths from the build machine mean nothing to a user: keep what follows the repository's root.
 const char* short_path(const char* file) {
+  while (std::strncmp(file, "../", 3) == 0) file += 3;  // compiled by a relative name
   const size_t root = std::strlen(HOLT_SOURCE_DIR);
   return std::strncmp(file, HOLT_SOURCE_DIR, root) == 0 && file[root] == '/' ? file + root + 1 : file;
 }
