@@ -37,6 +37,12 @@ class Saved {
   uint64_t version_ = 0;
 };
 
+/// What the gradient of `trained` needs of `other`: nothing if `trained` is frozen, so that a frozen layer between
+/// trained ones keeps no activations.
+inline Saved saved_for(const Tensor& trained, const Tensor& other) {
+  return trained.requires_grad() ? Saved(other) : Saved();
+}
+
 bool grad_enabled();
 
 /// Ops within its scope (in this thread) record nothing.

@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "core/finite.h"
+#include "core/ops.h"
 #include "kernels/memory.h"
 #include "tests/harness/expect_error.h"
 #include "tests/harness/toy_ops.h"
@@ -118,6 +119,33 @@ TEST(Backward, RunsOnTheEmulatedGpu) {
   x.backward(full({2, 2}, 10, DType::f32, Device::simt));
   EXPECT_EQ(to_string(x.grad()), "f32 [2, 2] on simt");
   EXPECT_EQ(grad_of(x), (V{10, 10, 11, 11}));
+}
+
+// Partial fine-tuning trains few of many layers: a frozen weight must not make the graph hold the layer's input.
+TEST(Backward, FrozenWeightsKeepNoActivations) {
+  const auto holds = [](const Shape& sx, const Shape& sw, bool trained, auto op) {
+    const Tensor x = full(sx, 1).requires_grad_(), w = full(sw, 1).requires_grad_(trained);
+    const long before = x.storage().use_count();
+    const Tensor y = op(x, w);
+    const bool kept = x.storage().use_count() > before;
+    y.backward(full(y.shape(), 1));
+    EXPECT_EQ(x.grad().shape(), sx);
+    EXPECT_EQ(w.grad().defined(), trained);
+    return kept;
+  };
+  const auto linear_op = [](const Tensor& x, const Tensor& w) { return linear(x, w); };
+  const auto matmul_op = [](const Tensor& x, const Tensor& w) { return matmul(x, w); };
+  const auto conv_op = [](const Tensor& x, const Tensor& w) { return conv2d(x, w); };
+  const auto mul_op = [](const Tensor& x, const Tensor& w) { return x * w; };
+  const auto div_op = [](const Tensor& x, const Tensor& w) { return x / w; };
+  for (bool trained : {false, true}) {
+    EXPECT_EQ(holds({2, 3}, {4, 3}, trained, linear_op), trained);
+    EXPECT_EQ(holds({2, 3}, {3, 4}, trained, matmul_op), trained);
+    EXPECT_EQ(holds({2, 5, 3}, {3, 4}, trained, matmul_op), trained);
+    EXPECT_EQ(holds({1, 5, 5, 2}, {3, 3, 3, 2}, trained, conv_op), trained);
+    EXPECT_EQ(holds({2, 3}, {3}, trained, mul_op), trained);
+    EXPECT_EQ(holds({2, 3}, {3}, trained, div_op), trained);
+  }
 }
 
 TEST(Backward, FreesAsItPasses) {

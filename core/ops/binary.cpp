@@ -28,9 +28,6 @@ Tensor sum_to(const Tensor& t, const Shape& shape) {
   return repeated.empty() ? t : sum(t, repeated).to(t.dtype()).reshape(shape);
 }
 
-// What the gradient of the one operand needs of the other.
-Saved saved_for(const Tensor& operand, const Tensor& other) { return operand.requires_grad() ? Saved(other) : Saved(); }
-
 }  // namespace
 
 Tensor add(const Tensor& a, const Tensor& b) {

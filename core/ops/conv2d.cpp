@@ -41,8 +41,10 @@ Tensor conv2d(const Tensor& x, const Tensor& w, const Tensor& bias, Conv2dOption
   });
 
   return record("conv2d", {x, w, bias}, y,
-                [=, x = Saved(x), w = Saved(w)](const Tensor& dy, const Needs& needs) -> Grads {
-                  Tensor dx = needs[0] ? empty_like(x()) : Tensor{}, dw = needs[1] ? empty_like(w()) : Tensor{},
+                [=, sx = x.shape(), sw = w.shape(), x = saved_for(w, x), w = saved_for(x, w)](
+                    const Tensor& dy, const Needs& needs) -> Grads {
+                  Tensor dx = needs[0] ? empty(sx, dy.dtype(), dy.device()) : Tensor{},
+                         dw = needs[1] ? empty(sw, dy.dtype(), dy.device()) : Tensor{},
                          db = needs[2] ? empty({p.cout}, dy.dtype(), dy.device()) : Tensor{};
                   on(dy.device(), dy.dtype(), "conv2d", Floats{}, [&]<class T>(auto dev, T) {
                     if (dx) conv2d_backward_data(dev, p, dy.data<T>(), w().template data<T>(), dx.data<T>());

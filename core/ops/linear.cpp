@@ -30,28 +30,30 @@ Tensor linear(const Tensor& x, const Tensor& w, const Tensor& bias, Activation a
   });
 
   const Saved saved(activation == Activation::none ? Tensor{} : pre ? pre : y);
-  return record("linear", {x, w, bias}, y,
-                [=, x = Saved(x), w = Saved(w)](const Tensor& dy, const Needs& needs) -> Grads {
-                  Tensor dx = needs[0] ? empty_like(x()) : Tensor{}, dw = needs[1] ? empty_like(w()) : Tensor{},
-                         db = needs[2] ? empty({out}, dy.dtype(), dy.device()) : Tensor{};
-                  const bool product = dx || dw;
-                  const Tensor dpre = activation == Activation::none ? dy : product ? empty_like(dy) : Tensor{};
-                  on(dy.device(), dy.dtype(), "linear", Floats{}, [&]<class T>(auto dev, T) {
-                    const T* null = nullptr;
-                    if (db || activation != Activation::none)
-                      bias_activation_backward(dev, {rows, out, activation}, dy.data<T>(),
-                                               activation == Activation::none ? null : saved().template data<T>(),
-                                               activation == Activation::none ? nullptr : data_or_null<T>(dpre),
-                                               data_or_null<T>(db));
-                    if (dx)  // dpre·w
-                      matmul(dev, Matmul{.batch = 1, .m = rows, .n = in, .k = out}, dpre.data<T>(),
-                             w().template data<T>(), null, dx.data<T>(), static_cast<T*>(nullptr));
-                    if (dw)  // dpreᵀ·x
-                      matmul(dev, Matmul{.batch = 1, .m = out, .n = in, .k = rows, .transpose_a = true}, dpre.data<T>(),
-                             x().template data<T>(), null, dw.data<T>(), static_cast<T*>(nullptr));
-                  });
-                  return {dx, dw, db};
-                });
+  return record(
+      "linear", {x, w, bias}, y,
+      [=, sx = x.shape(), x = saved_for(w, x), w = saved_for(x, w)](const Tensor& dy, const Needs& needs) -> Grads {
+        Tensor dx = needs[0] ? empty(sx, dy.dtype(), dy.device()) : Tensor{},
+               dw = needs[1] ? empty({out, in}, dy.dtype(), dy.device()) : Tensor{},
+               db = needs[2] ? empty({out}, dy.dtype(), dy.device()) : Tensor{};
+        const bool product = dx || dw;
+        const Tensor dpre = activation == Activation::none ? dy : product ? empty_like(dy) : Tensor{};
+        on(dy.device(), dy.dtype(), "linear", Floats{}, [&]<class T>(auto dev, T) {
+          const T* null = nullptr;
+          if (db || activation != Activation::none)
+            bias_activation_backward(dev, {rows, out, activation}, dy.data<T>(),
+                                     activation == Activation::none ? null : saved().template data<T>(),
+                                     activation == Activation::none ? nullptr : data_or_null<T>(dpre),
+                                     data_or_null<T>(db));
+          if (dx)  // dpre·w
+            matmul(dev, Matmul{.batch = 1, .m = rows, .n = in, .k = out}, dpre.data<T>(), w().template data<T>(), null,
+                   dx.data<T>(), static_cast<T*>(nullptr));
+          if (dw)  // dpreᵀ·x
+            matmul(dev, Matmul{.batch = 1, .m = out, .n = in, .k = rows, .transpose_a = true}, dpre.data<T>(),
+                   x().template data<T>(), null, dw.data<T>(), static_cast<T*>(nullptr));
+        });
+        return {dx, dw, db};
+      });
 }
 
 }  // namespace holt

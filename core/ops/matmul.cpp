@@ -15,7 +15,7 @@ void run_matmul(const Matmul& p, const Tensor& a, const Tensor& b, const Tensor&
 
 // The gradient of one operand: op(l)·op(r), stored as that operand is. If the operand served the whole batch, its
 // gradient is the sum over the batch.
-Tensor operand_gradient(const Tensor& operand, const Tensor& l, const Tensor& r, Matmul p, bool shared) {
+Tensor operand_gradient(const Shape& operand, const Tensor& l, const Tensor& r, Matmul p, bool shared) {
   if (shared && !p.transpose_b && p.transpose_a && !p.shared_a && !p.shared_b) {
     // lᵀ·r summed over the batch: with the batch's rows one below the other it is a single product.
     p.k *= p.batch;
@@ -23,12 +23,12 @@ Tensor operand_gradient(const Tensor& operand, const Tensor& l, const Tensor& r,
     shared = false;
   }
   if (!shared || p.batch == 1) {
-    Tensor g = empty_like(operand);
+    Tensor g = empty(operand, l.dtype(), l.device());
     run_matmul(p, l, r, g);
     return g;
   }
-  const Tensor each = empty({p.batch, p.m, p.n}, operand.dtype(), operand.device());
-  Tensor g = empty_like(operand);
+  const Tensor each = empty({p.batch, p.m, p.n}, l.dtype(), l.device());
+  Tensor g = empty(operand, l.dtype(), l.device());
   run_matmul(p, l, r, each);
   on(g.device(), g.dtype(), "matmul", Floats{}, [&]<class T>(auto dev, T) {
     bias_activation_backward(dev, {p.batch, p.m * p.n}, each.data<T>(), static_cast<const T*>(nullptr),
@@ -59,19 +59,22 @@ Tensor matmul(const Tensor& a, const Tensor& b, bool transpose_a, bool transpose
   Tensor c = empty(shape, a.dtype(), a.device());
   run_matmul(p, a, b, c);
 
-  return record("matmul", {a, b}, c, [=, a = Saved(a), b = Saved(b)](const Tensor& dc, const Needs& needs) -> Grads {
-    // C = op(A)·op(B):  d op(A) = dC·op(B)ᵀ,  d op(B) = op(A)ᵀ·dC; each is written in its operand's own order.
-    Tensor da, db;
-    if (needs[0])
-      da = transpose_a
-               ? operand_gradient(a(), b(), dc, {p.batch, k, m, n, transpose_b, true, shared_b, false}, shared_a)
-               : operand_gradient(a(), dc, b(), {p.batch, m, k, n, false, !transpose_b, false, shared_b}, shared_a);
-    if (needs[1])
-      db = transpose_b
-               ? operand_gradient(b(), dc, a(), {p.batch, n, k, m, true, transpose_a, false, shared_a}, shared_b)
-               : operand_gradient(b(), a(), dc, {p.batch, k, n, m, !transpose_a, false, shared_a, false}, shared_b);
-    return {da, db};
-  });
+  return record(
+      "matmul", {a, b}, c,
+      [=, sa = a.shape(), sb = b.shape(), a = saved_for(b, a), b = saved_for(a, b)](const Tensor& dc,
+                                                                                    const Needs& needs) -> Grads {
+        // C = op(A)·op(B):  d op(A) = dC·op(B)ᵀ,  d op(B) = op(A)ᵀ·dC; each is written in its operand's own order.
+        Tensor da, db;
+        if (needs[0])
+          da = transpose_a
+                   ? operand_gradient(sa, b(), dc, {p.batch, k, m, n, transpose_b, true, shared_b, false}, shared_a)
+                   : operand_gradient(sa, dc, b(), {p.batch, m, k, n, false, !transpose_b, false, shared_b}, shared_a);
+        if (needs[1])
+          db = transpose_b
+                   ? operand_gradient(sb, dc, a(), {p.batch, n, k, m, true, transpose_a, false, shared_a}, shared_b)
+                   : operand_gradient(sb, a(), dc, {p.batch, k, n, m, !transpose_a, false, shared_a, false}, shared_b);
+        return {da, db};
+      });
 }
 
 }  // namespace holt
