@@ -58,9 +58,9 @@ void launch(Cuda gpu, LaunchShape s, A... args) {
 /// Adds two bf16 to two neighbours in one step, each sum rounded to bf16. p: 4-byte aligned. Returns what was there,
 /// the lower address in the lower half.
 __device__ inline uint32_t atomic_add_bf16x2(bf16* p, bf16 low, bf16 high) {
-  const uint32_t x = uint32_t{low.bits} | uint32_t{high.bits} << 16;
   uint32_t old;
 #if __CUDA_ARCH__ >= 900
+  const uint32_t x = uint32_t{low.bits} | uint32_t{high.bits} << 16;
   asm volatile("atom.global.add.noftz.bf16x2 %0, [%1], %2;"
                : "=r"(old)
                : "l"(__cvta_generic_to_global(p)), "r"(x)
