@@ -1,5 +1,8 @@
 #include "kernels/conv2d.h"
 
+#include "kernels/conv2d_operands.cuh"
+#include "kernels/gemm_mma.cuh"
+#include "kernels/gemm_register.cuh"
 #include "kernels/gpu.cuh"
 
 namespace holt {
@@ -68,19 +71,48 @@ void run_backward_weights_naive(Gpu gpu, const Conv2d& p, const T* dy, const T* 
   launch<backward_weights_naive<T>>(gpu, {cdiv(p.w_size(), 256), 256}, p, dy, x, dw);
 }
 
+// ---- Rung 2, implicit GEMM: the product of patches, gathered as they are loaded, with the weights ----
+
+template <class T>
+void run_forward_gemm(Gpu gpu, const Conv2d& p, const T* x, const T* w, const T* bias, T* y) {
+  if (p.y_size() == 0) return;
+  gemm::run(gpu, "conv2d_forward", 1, p.n * p.out_h() * p.out_w(), p.cout, p.kh * p.kw * p.cin,
+            gemm::patches_of_x(p, x, true), gemm::weights(p, w, true),
+            gemm::Epilogue<T>{y, nullptr, bias, p.relu ? Activation::relu : Activation::none});
+}
+template <class T>
+void run_backward_data_gemm(Gpu gpu, const Conv2d& p, const T* dy, const T* w, T* dx) {
+  if (p.x_size() == 0) return;
+  gemm::run(gpu, "conv2d_backward_data", 1, p.n * p.h * p.w, p.cin, p.kh * p.kw * p.cout, gemm::patches_of_dy(p, dy),
+            gemm::weights(p, w, false), gemm::Epilogue<T>{dx, nullptr, nullptr, Activation::none});
+}
+// The sum over all pixels of the batch is cut into splits, whose sums are added in order.
+template <class T>
+void run_backward_weights_gemm(Gpu gpu, const Conv2d& p, const T* dy, const T* x, T* dw) {
+  if (p.w_size() == 0) return;
+  const int64_t pixels = p.n * p.out_h() * p.out_w();
+  gemm::run(gpu, "conv2d_backward_weights", 1, p.cout, p.kh * p.kw * p.cin, pixels,
+            gemm::Dense<T>(dy, p.cout, pixels, false, 0), gemm::patches_of_x(p, x, false),
+            gemm::Epilogue<T>{dw, nullptr, nullptr, Activation::none});
+}
+
 }  // namespace
 
 template <class B, class T>
 void conv2d_forward(B gpu, Conv2d p, const T* x, const T* w, const T* bias, T* y) {
-  run_forward_naive(gpu, p, x, w, bias, y);
+  constexpr decltype(&run_forward_naive<T>) rungs[] = {run_forward_naive<T>, run_forward_gemm<T>};
+  rungs[conv2d_forward_rungs.pick("implicit_gemm")](gpu, p, x, w, bias, y);
 }
 template <class B, class T>
 void conv2d_backward_data(B gpu, Conv2d p, const T* dy, const T* w, T* dx) {
-  run_backward_data_naive(gpu, p, dy, w, dx);
+  constexpr decltype(&run_backward_data_naive<T>) rungs[] = {run_backward_data_naive<T>, run_backward_data_gemm<T>};
+  rungs[conv2d_backward_data_rungs.pick("implicit_gemm")](gpu, p, dy, w, dx);
 }
 template <class B, class T>
 void conv2d_backward_weights(B gpu, Conv2d p, const T* dy, const T* x, T* dw) {
-  run_backward_weights_naive(gpu, p, dy, x, dw);
+  constexpr decltype(&run_backward_weights_naive<T>) rungs[] = {run_backward_weights_naive<T>,
+                                                                run_backward_weights_gemm<T>};
+  rungs[conv2d_backward_weights_rungs.pick("implicit_gemm")](gpu, p, dy, x, dw);
 }
 
 #define INSTANTIATE(T)                                                         \

@@ -29,9 +29,9 @@ struct Conv2d {
   double flops() const { return 2.0 * static_cast<double>(y_size()) * static_cast<double>(kh * kw * cin); }
 };
 
-inline constexpr Rungs<1> conv2d_forward_rungs{"conv2d_forward", {"naive"}};
-inline constexpr Rungs<1> conv2d_backward_data_rungs{"conv2d_backward_data", {"naive"}};
-inline constexpr Rungs<1> conv2d_backward_weights_rungs{"conv2d_backward_weights", {"naive"}};
+inline constexpr Rungs<2> conv2d_forward_rungs{"conv2d_forward", {"naive", "implicit_gemm"}};
+inline constexpr Rungs<2> conv2d_backward_data_rungs{"conv2d_backward_data", {"naive", "implicit_gemm"}};
+inline constexpr Rungs<2> conv2d_backward_weights_rungs{"conv2d_backward_weights", {"naive", "implicit_gemm"}};
 
 // T: float, bf16, f16, double (cpu). H + 2·ph ≥ KH and W + 2·pw ≥ KW.
 

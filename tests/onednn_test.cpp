@@ -1,0 +1,91 @@
+// What oneDNN's users in kernels/ promise beyond right numbers: primitives kept by shape, safe from many threads, and a
+// warm step that asks the system for nothing.
+#include "kernels/onednn.h"
+
+#include <gtest/gtest.h>
+#include <sys/resource.h>
+
+#include <thread>
+#include <vector>
+
+#include "kernels/memory.h"
+#include "kernels/philox.h"
+
+namespace holt {
+namespace {
+
+std::vector<float> values(int64_t n, uint64_t stream) {
+  std::vector<float> v(n);
+  for (int64_t i = 0; i < n; ++i) v[i] = uniform01(philox(3, stream, i).v[0]) - 0.5f;
+  return v;
+}
+
+// One layer's forward and both gradients.
+struct Layer {
+  Conv2d p{.n = 4, .h = 14, .w = 14, .cin = 16, .cout = 32, .kh = 3, .kw = 3, .pad_h = 1, .pad_w = 1};
+  std::vector<float> x = values(p.x_size(), 1), w = values(p.w_size(), 2), y = values(p.y_size(), 3), dy = y, dx = x,
+                     dw = w;
+  void step() {
+    conv2d_forward(Cpu{}, p, x.data(), w.data(), static_cast<const float*>(nullptr), y.data());
+    conv2d_backward_data(Cpu{}, p, dy.data(), w.data(), dx.data());
+    conv2d_backward_weights(Cpu{}, p, dy.data(), x.data(), dw.data());
+  }
+};
+
+std::vector<float> product(int64_t m, int64_t n, int64_t k) {
+  const auto a = values(m * k, 4), b = values(k * n, 5);
+  std::vector<float> c(m * n);
+  matmul(Cpu{}, Matmul{.batch = 1, .m = m, .n = n, .k = k}, a.data(), b.data(), static_cast<const float*>(nullptr),
+         c.data(), static_cast<float*>(nullptr));
+  return c;
+}
+
+TEST(OneDnn, AWarmStepAsksTheSystemForNothing) {
+  Layer layer;
+  for (int i = 0; i < 3; ++i) layer.step();
+  const size_t allocations = memory_stats(Device::cpu).system_allocations, current = memory_stats(Device::cpu).current;
+  rusage before, after;
+  getrusage(RUSAGE_SELF, &before);
+  for (int i = 0; i < 100; ++i) layer.step();
+  getrusage(RUSAGE_SELF, &after);
+  EXPECT_EQ(memory_stats(Device::cpu).system_allocations, allocations);
+  EXPECT_EQ(memory_stats(Device::cpu).current, current);
+  EXPECT_LT(after.ru_minflt - before.ru_minflt, 20);  // a page fault in each step would be 100
+}
+
+TEST(OneDnn, ThreadsShareThePrimitives) {
+  Layer expected;
+  expected.step();
+  const std::vector<float> c = product(33, 17, 65);
+  std::vector<std::thread> threads;
+  std::vector<int> wrong(4, -1);
+  for (int t = 0; t < 4; ++t)
+    threads.emplace_back([&, t] {
+      Layer mine;
+      wrong[t] = 0;
+      for (int i = 0; i < 50; ++i) {
+        std::fill(mine.dw.begin(), mine.dw.end(), -1.0f);
+        mine.step();
+        wrong[t] +=
+            mine.y != expected.y || mine.dx != expected.dx || mine.dw != expected.dw || product(33, 17, 65) != c;
+      }
+    });
+  for (std::thread& t : threads) t.join();
+  EXPECT_EQ(wrong, std::vector<int>(4, 0));
+}
+
+TEST(OneDnn, MoreShapesThanAreKept) {
+  const std::vector<float> first = product(3, 4, 5);
+  for (int64_t i = 1; i <= 2200; ++i) product(1 + i % 50, 1 + i / 50, 2);
+  EXPECT_EQ(product(3, 4, 5), first);
+}
+
+TEST(OneDnn, ComputesF32Always) {
+  EXPECT_TRUE(onednn::computes(DType::f32));
+  EXPECT_FALSE(onednn::computes(DType::f16));
+  EXPECT_FALSE(onednn::computes(DType::f64));
+  EXPECT_NE(onednn::version().find('.'), std::string::npos);
+}
+
+}  // namespace
+}  // namespace holt
