@@ -19,18 +19,11 @@ struct AsyncCopy {
 /// One thread's copies under way, in groups closed by commit.
 class AsyncCopies {
  public:
-  void issue(Bytes16* to, Bytes16 value) { copies_.push_back({value, to, open_group_}); }
+  void issue(Bytes16* to, Bytes16 value);
   void commit() { ++open_group_; }
   /// The next copy that must have landed when at most `newest` closed groups may be under way; null if there is none.
-  const AsyncCopy* next_to_land(uint64_t newest) {
-    if (landed_ < copies_.size() && copies_[landed_].group + newest < open_group_) return &copies_[landed_++];
-    if (landed_ == copies_.size()) clear();
-    return nullptr;
-  }
-  void clear() {
-    copies_.clear();
-    landed_ = 0;
-  }
+  const AsyncCopy* next_to_land(uint64_t newest);
+  void clear();
 
  private:
   std::vector<AsyncCopy> copies_;
@@ -38,8 +31,10 @@ class AsyncCopies {
   uint64_t open_group_ = 0;
 };
 
-/// The calling kernel thread's.
-AsyncCopies& async_copies();
+// For the calling kernel thread.
+void issue_copy(Bytes16* to, Bytes16 value);
+void commit_copies();
+const AsyncCopy* next_copy_to_land(uint64_t newest);
 
 /// Throws: CUDA ends a kernel that makes a 16-byte access at an address that 16 does not divide.
 [[noreturn]] void refuse_misaligned(const char* what, const void* p);
@@ -58,16 +53,15 @@ inline void start_copy(void* shared, const void* global, bool valid) {
 #if defined(HOLT_RACE)
   *const_cast<volatile Bytes16*>(to) = *to;  // the copy may land at any time from here on: a write to who races with it
 #endif
-  async_copies().issue(to, valid ? *static_cast<const Bytes16*>(global) : Bytes16{});
+  issue_copy(to, valid ? *static_cast<const Bytes16*>(global) : Bytes16{});
 }
 
 inline void cp_async16(void* shared, const void* global) { start_copy(shared, global, true); }
 inline void cp_async16_or_zero(void* shared, const void* global, bool valid) { start_copy(shared, global, valid); }
-inline void cp_async_commit() { async_copies().commit(); }
+inline void cp_async_commit() { commit_copies(); }
 template <int N>
 void cp_async_wait() {
-  AsyncCopies& copies = async_copies();
-  while (const AsyncCopy* c = copies.next_to_land(N)) *c->to = c->value;
+  while (const AsyncCopy* c = next_copy_to_land(N)) *c->to = c->value;
 }
 
 }  // namespace holt::simt

@@ -8,6 +8,7 @@
 #include <numeric>
 
 #include "kernels/parallel.h"
+#include "kernels/simt/race.h"
 #include "kernels/simt/sanitizers.h"
 #include "kernels/simt/scheduler.h"
 
@@ -56,6 +57,8 @@ void run(const Launch& l) {
   check_shape(l);
   if (Scheduler::current()) fail("{}: launches kernel '{}' from inside a kernel", here(), l.kernel);
   const uint64_t blocks = l.grid.count();
+  const RaceBlind blind;
+  forget_races();
   const BlockOrder order(l.schedule, blocks);
   std::atomic<uint64_t> next{0};
   std::mutex mutex;
@@ -93,6 +96,7 @@ void run(const Launch& l) {
     work();
   }
   if (error) std::rethrow_exception(error);
+  check_races(l.kernel);
 }
 
 }  // namespace holt::simt

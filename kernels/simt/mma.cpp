@@ -1,6 +1,7 @@
 #include "kernels/simt/mma.h"
 
 #include "kernels/dtype.h"
+#include "kernels/simt/sanitizers.h"
 #include "kernels/simt/scheduler.h"
 
 namespace holt::simt {
@@ -47,6 +48,7 @@ void multiply(unsigned, void* const* lanes) {
 
 template <class T>
 void mma(const char* primitive, float* d, const uint32_t* a, const uint32_t* b, Site site) {
+  const RaceBlind blind;
   Fragments f{d, a, b};
   Scheduler::inside(primitive, site).meet(primitive, 0xffffffffu, &f, multiply<T>, false, site);
 }

@@ -85,16 +85,6 @@ std::string here() {
   return s ? s->block_name() + ": " + s->thread_name(s->thread_number()) : this_block();
 }
 
-AsyncCopies& async_copies() {
-  Scheduler* s = Scheduler::current();
-  if (!s) fail("simt: cp_async was called outside of a kernel");
-  return s->thread().copies;
-}
-
-void refuse_misaligned(const char* what, const void* p) {
-  fail("{}: {} at an address that is {} past a multiple of 16", here(), what, reinterpret_cast<uintptr_t>(p) % 16);
-}
-
 void memory_fence() {
   std::atomic_thread_fence(std::memory_order_seq_cst);
   // To ThreadSanitizer a fence is nothing: order every fence before every later one instead.
@@ -106,6 +96,7 @@ void memory_fence() {
 void* shared_variable(const void* key, std::string_view name, size_t bytes, size_t alignment) {
   Scheduler* s = Scheduler::current();
   if (!s) fail("simt: shared memory '{}' was used outside of a kernel", name);
+  const RaceBlind blind;
   return s->shared().variable(key, name, bytes, alignment);
 }
 

@@ -25,6 +25,10 @@ void __tsan_destroy_fiber(void* fiber);
 void __tsan_switch_to_fiber(void* fiber, unsigned flags);
 void __tsan_acquire(void* address);
 void __tsan_release(void* address);
+void AnnotateIgnoreReadsBegin(const char* file, int line);
+void AnnotateIgnoreReadsEnd(const char* file, int line);
+void AnnotateIgnoreWritesBegin(const char* file, int line);
+void AnnotateIgnoreWritesEnd(const char* file, int line);
 #endif
 }
 
@@ -60,5 +64,29 @@ inline void race_acquire([[maybe_unused]] void* address) {
   __tsan_acquire(address);
 #endif
 }
+
+/// The emulator at work on behalf of a kernel thread, or for all of them: what it reads, writes, allocates and maps is
+/// no access of the kernel's. (Its code is not instrumented, but libtsan also watches memset, malloc, mmap and the
+/// like.)
+class RaceBlind {
+ public:
+  RaceBlind() { begin(); }
+  ~RaceBlind() { end(); }
+  RaceBlind(const RaceBlind&) = delete;
+  RaceBlind& operator=(const RaceBlind&) = delete;
+
+  static void begin() {
+#if defined(HOLT_RACE)
+    AnnotateIgnoreReadsBegin(__FILE__, __LINE__);
+    AnnotateIgnoreWritesBegin(__FILE__, __LINE__);
+#endif
+  }
+  static void end() {
+#if defined(HOLT_RACE)
+    AnnotateIgnoreWritesEnd(__FILE__, __LINE__);
+    AnnotateIgnoreReadsEnd(__FILE__, __LINE__);
+#endif
+  }
+};
 
 }  // namespace holt::simt

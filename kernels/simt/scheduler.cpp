@@ -4,12 +4,29 @@
 #include <bit>
 #include <utility>
 
+#include "kernels/simt/race.h"
 #include "kernels/simt/sanitizers.h"
 
 namespace holt::simt {
 namespace {
 
 constinit thread_local Scheduler* running = nullptr;
+
+// The opposite of RaceBlind: from here on the kernel itself acts.
+class Watched {
+ public:
+  Watched() : watched_(!enough_races()) {
+    if (watched_) RaceBlind::end();
+  }
+  ~Watched() {
+    if (watched_) RaceBlind::begin();
+  }
+  Watched(const Watched&) = delete;
+  Watched& operator=(const Watched&) = delete;
+
+ private:
+  const bool watched_;
+};
 
 }  // namespace
 
@@ -96,21 +113,28 @@ void Scheduler::prepare(const Launch& launch, uint64_t block) {
     warps_[w].running = lanes;
     warps_[w].meetings.clear();
   }
-  at_barrier_ = yes_ = 0;
+  at_barrier_ = yes_ = barriers_ = 0;
   mixed_sites_ = abandoned_ = false;
-  if constexpr (kRace) race_orders_ = std::vector<uint64_t>(1 + 8 * warps);  // new addresses: no order between blocks
+  if constexpr (kRace) {
+    race_orders_ = std::vector<uint64_t>(2 + kWarpOrders * warps);  // new addresses: no order between blocks
+    // Made here: what a fiber's maker did before, ThreadSanitizer takes as ordered.
+    while (runners_.size() < std::max(2 * count_, std::min(4 * count_, 512u))) idle_.push_back(make_runner());
+  }
   shared_.open(launch.shared_bytes);
+}
+
+Runner* Scheduler::make_runner() {
+  runners_.push_back(std::make_unique<Runner>(static_cast<unsigned>(runners_.size()), *this));
+  idle_.reserve(runners_.capacity());
+  return runners_.back().get();
 }
 
 // A thread that starts needs a stack. The race checker takes a fiber's accesses to be in order: under it, each thread
 // has a fiber of its own, and blocks that follow one another have different ones.
 void Scheduler::assign_runner(unsigned thread) {
   if (threads_[thread].runner) return;
-  constexpr size_t kRaceRunners = 2048;
-  if (idle_.empty() || (kRace && runners_.size() < std::min<size_t>(4 * count_, kRaceRunners))) {
-    runners_.push_back(std::make_unique<Runner>(static_cast<unsigned>(runners_.size()), *this));
-    idle_.reserve(runners_.capacity());
-    threads_[thread].runner = runners_.back().get();
+  if (idle_.empty()) {
+    threads_[thread].runner = make_runner();
   } else if (kRace) {
     threads_[thread].runner = idle_.front();
     idle_.erase(idle_.begin());
@@ -128,9 +152,11 @@ Fiber* Scheduler::runner_main(void* p) {
 
 // The life of a fiber: runs the current thread to its end, then the next, until that one has a fiber of its own.
 void Scheduler::run_threads(Runner& self) {
+  const RaceBlind blind;
   while (!closing_) {
     race_acquire(&race_start_);
     try {
+      const Watched kernel;
       launch_->call(launch_->arguments);
     } catch (const Abandoned&) {
     } catch (...) {
@@ -197,7 +223,9 @@ inline BarrierVotes Scheduler::barrier(const char* primitive, bool predicate, Si
   yes_ += predicate;
   Thread& t = threads_[current_];
   t.at_barrier = true;
-  if constexpr (kRace) race_release(race_orders_.data());
+  // Two addresses in turn: a thread that is slow to leave must not see what a fast one did on its way to the next.
+  [[maybe_unused]] uint64_t* const order = race_orders_.data() + barriers_ % 2;
+  if constexpr (kRace) race_release(order);
   if (at_barrier_ == live_) {
     t.primitive = primitive;
     t.mask = 0;
@@ -206,11 +234,12 @@ inline BarrierVotes Scheduler::barrier(const char* primitive, bool predicate, Si
   } else {
     wait(primitive, 0, site);
   }
-  if constexpr (kRace) race_acquire(race_orders_.data());
+  if constexpr (kRace) race_acquire(order);
   return votes_;
 }
 
 BarrierVotes block_barrier(const char* primitive, bool predicate, Site site) {
+  const RaceBlind blind;
   return Scheduler::inside(primitive, site).barrier(primitive, predicate, site);
 }
 
@@ -218,6 +247,7 @@ BarrierVotes block_barrier(const char* primitive, bool predicate, Site site) {
 void Scheduler::release_barrier() {
   if (mixed_sites_) throw failure("threads wait at different barriers: " + waiting_threads(), barrier_site_);
   votes_ = {yes_, live_};
+  ++barriers_;
   at_barrier_ = yes_ = 0;
   threads_[current_].at_barrier = false;  // the last to come goes on at once
   for (unsigned t = 0; t < count_; ++t)

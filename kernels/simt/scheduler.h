@@ -52,12 +52,14 @@ struct Meeting {
   unsigned arrived;
   Site site;
   Complete complete;
+  unsigned number;  // among the warp's meetings
   void* lanes[32];
 };
 
 struct Warp {
   unsigned present = 0, exited = 0;  // lanes
   unsigned running = 0;              // how many of the present lanes neither wait nor are done
+  unsigned met = 0;                  // how many meetings there were
   std::vector<Meeting> meetings;
 };
 
@@ -116,7 +118,7 @@ class Scheduler {
   Error failure(const std::string& what, Site) const;
   void stuck();
   void abandon(std::exception_ptr);
-  void* race_order(unsigned warp, unsigned mask);
+  Runner* make_runner();
 
   const Launch* launch_ = nullptr;
   unsigned count_ = 0, live_ = 0, current_ = 0;
@@ -126,7 +128,7 @@ class Scheduler {
   std::vector<unsigned> runnable_;
   dim3 indexed_{0, 0, 0};  // the block shape whose threadIdx threads_ holds
 
-  unsigned at_barrier_ = 0, yes_ = 0;
+  unsigned at_barrier_ = 0, yes_ = 0, barriers_ = 0;
   bool mixed_sites_ = false;
   Site barrier_site_;
   const char* barrier_primitive_ = nullptr;
@@ -135,7 +137,9 @@ class Scheduler {
   bool abandoned_ = false;
   std::exception_ptr error_;
 
-  // Addresses that stand for "seen by all": the barrier's, those of each warp, the launch's start and end.
+  // Addresses that stand for "seen by all": two for the barrier, some for each warp's meetings in turn; the launch's
+  // start and end.
+  static constexpr unsigned kWarpOrders = 64;
   std::vector<uint64_t> race_orders_;
   uint64_t race_start_ = 0, race_end_ = 0;
 

@@ -19,8 +19,6 @@ void Scheduler::check_mask(const char* primitive, unsigned mask, unsigned lane, 
     refuse(format("which names lane {}, and that has exited", std::countr_zero(exited)));
 }
 
-void* Scheduler::race_order(unsigned warp, unsigned mask) { return &race_orders_[1 + 8 * warp + mix(mask) % 8]; }
-
 void Scheduler::meet(const char* primitive, unsigned mask, void* data, Meeting::Complete complete, bool orders,
                      Site site) {
   const unsigned w = current_ / 32, lane = current_ % 32;
@@ -30,11 +28,12 @@ void Scheduler::meet(const char* primitive, unsigned mask, void* data, Meeting::
   while (i < warp.meetings.size() && !(warp.meetings[i].mask == mask && warp.meetings[i].primitive == primitive &&
                                        same_site(warp.meetings[i].site, site)))
     ++i;
-  if (i == warp.meetings.size()) warp.meetings.push_back({primitive, mask, 0, site, complete, {}});
+  if (i == warp.meetings.size()) warp.meetings.push_back({primitive, mask, 0, site, complete, warp.met++, {}});
   Meeting& m = warp.meetings[i];
   m.lanes[lane] = data;
   m.arrived |= 1u << lane;
-  if (kRace && orders) race_release(race_order(w, mask));
+  uint64_t* const order = kRace ? &race_orders_[2 + w * kWarpOrders + m.number % kWarpOrders] : nullptr;
+  if (orders) race_release(order);
   if (m.arrived == mask) {
     complete(mask, m.lanes);
     for (unsigned others = mask & ~(1u << lane); others; others &= others - 1) wake(32 * w + std::countr_zero(others));
@@ -43,7 +42,7 @@ void Scheduler::meet(const char* primitive, unsigned mask, void* data, Meeting::
   } else {
     wait(primitive, mask, site);
   }
-  if (kRace && orders) race_acquire(race_order(w, mask));
+  if (orders) race_acquire(order);
 }
 
 unsigned Scheduler::active_mask(Site site) {
@@ -51,7 +50,7 @@ unsigned Scheduler::active_mask(Site site) {
   Warp& warp = warps_[current_ / 32];
   size_t i = 0;
   while (i < warp.meetings.size() && !(warp.meetings[i].mask == 0 && same_site(warp.meetings[i].site, site))) ++i;
-  if (i == warp.meetings.size()) warp.meetings.push_back({"__activemask", 0, 0, site, nullptr, {}});
+  if (i == warp.meetings.size()) warp.meetings.push_back({"__activemask", 0, 0, site, nullptr, 0, {}});
   unsigned together = 0;
   warp.meetings[i].lanes[lane] = &together;
   warp.meetings[i].arrived |= 1u << lane;
@@ -124,6 +123,7 @@ void nothing(unsigned, void* const*) {}
 
 uint64_t shuffle(const char* primitive, ShuffleKind kind, unsigned mask, uint64_t value, int argument, int width,
                  Site site) {
+  const RaceBlind blind;
   Scheduler& s = Scheduler::inside(primitive, site);
   if (width < 1 || width > 32 || !std::has_single_bit(static_cast<unsigned>(width)))
     throw Error(format("{}: {} got width {}, expected a power of two up to 32", here(), primitive, width), site);
@@ -151,21 +151,27 @@ uint64_t shuffle(const char* primitive, ShuffleKind kind, unsigned mask, uint64_
 }
 
 unsigned ballot(const char* primitive, unsigned mask, bool predicate, Site site) {
+  const RaceBlind blind;
   Vote v{predicate, 0};
   Scheduler::inside(primitive, site).meet(primitive, mask, &v, vote, false, site);
   return v.result;
 }
 
 unsigned match_any(const char* primitive, unsigned mask, uint64_t value, Site site) {
+  const RaceBlind blind;
   Vote v{value, 0};
   Scheduler::inside(primitive, site).meet(primitive, mask, &v, match, false, site);
   return v.result;
 }
 
 void warp_barrier(unsigned mask, Site site) {
+  const RaceBlind blind;
   Scheduler::inside("__syncwarp", site).meet("__syncwarp", mask, nullptr, nothing, true, site);
 }
 
-unsigned active_mask(Site site) { return Scheduler::inside("__activemask", site).active_mask(site); }
+unsigned active_mask(Site site) {
+  const RaceBlind blind;
+  return Scheduler::inside("__activemask", site).active_mask(site);
+}
 
 }  // namespace holt::simt
