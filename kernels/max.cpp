@@ -23,11 +23,32 @@ bool better(A x, A best) {
   return x > best || (x != x && best == best);
 }
 
-// Two passes: the value in a loop that vectorises, then where it stands.
+// The first k with is(x[k]); there is one.
+template <class T, class F>
+int64_t find(int64_t n, const T* x, F is) {
+  constexpr int64_t kBlock = 64;
+  int64_t k = 0;
+  for (; k + kBlock <= n; k += kBlock) {
+    int hit = 0;
+#pragma omp simd reduction(| : hit)
+    for (int64_t l = 0; l < kBlock; ++l) hit |= is(acc_t<T>(x[k + l]));
+    if (hit) break;
+  }
+  while (!is(acc_t<T>(x[k]))) ++k;
+  return k;
+}
+
+// Two passes: the value in a loop that vectorises, then where it stands. One pass where there is no vector to fill.
 template <class T>
 Best<acc_t<T>> best_of_run(int64_t n, const T* x) {
   using A = acc_t<T>;
   A m = A(x[0]);
+  if (n < 32) {
+    int64_t where = 0;
+    for (int64_t k = 1; k < n; ++k)
+      if (const A v = A(x[k]); better(v, m)) m = v, where = k;
+    return {m, where};
+  }
   int any_nan = 0;
 #pragma omp simd reduction(max : m) reduction(| : any_nan)
   for (int64_t k = 0; k < n; ++k) {
@@ -35,34 +56,36 @@ Best<acc_t<T>> best_of_run(int64_t n, const T* x) {
     m = v > m ? v : m;
     any_nan |= v != v;
   }
-  int64_t k = 0;
-  if (any_nan) {
-    while (A(x[k]) == A(x[k])) ++k;
-    return {std::numeric_limits<A>::quiet_NaN(), k};
-  }
-  while (A(x[k]) != m) ++k;
-  return {m, k};
+  if (any_nan) return {std::numeric_limits<A>::quiet_NaN(), find(n, x, [](A v) { return v != v; })};
+  return {m, find(n, x, [m](A v) { return v == m; })};
 }
 
 template <class T>
 void max_rows(Reduction p, const T* x, T* values, int64_t* index) {
   using A = acc_t<T>;
   const int64_t chunks = (p.reduced + kRowChunk - 1) / kRowChunk;
-  const Workspace partial(Device::cpu, p.outer * chunks * sizeof(Best<A>));
+  const Workspace partial(Device::cpu, chunks > 1 ? p.outer * chunks * sizeof(Best<A>) : 0);
   Best<A>* best = partial.as<Best<A>>();
+  const auto finish = [=](int64_t o, const Best<A>& b) {
+    if (values) values[o] = T(b.value);
+    if (index) index[o] = b.index;
+  };
   parallel_for(p.outer * chunks, std::min(p.reduced, kRowChunk), [=](int64_t begin, int64_t end) {
     for (int64_t t = begin; t < end; ++t) {
+      if (chunks == 1) {
+        finish(t, best_of_run(p.reduced, x + t * p.reduced));
+        continue;
+      }
       const int64_t first = t % chunks * kRowChunk;
       best[t] = best_of_run(std::min(kRowChunk, p.reduced - first), x + t / chunks * p.reduced + first);
       best[t].index += first;
     }
   });
-  for (int64_t o = 0; o < p.outer; ++o) {
+  for (int64_t o = 0; chunks > 1 && o < p.outer; ++o) {
     Best<A> b = best[o * chunks];
     for (int64_t c = 1; c < chunks; ++c)
       if (better(best[o * chunks + c].value, b.value)) b = best[o * chunks + c];
-    if (values) values[o] = T(b.value);
-    if (index) index[o] = b.index;
+    finish(o, b);
   }
 }
 

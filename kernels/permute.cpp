@@ -59,11 +59,29 @@ void copy_runs(const Permutation& p, size_t size, const char* x, char* y) {
   });
 }
 
+// y[r][c] = x[c][r] for 8 × 8 elements in registers: three rounds of interleaving rows i and i + 4.
+template <class T>
+void transpose8(const T* x, int64_t x_stride, T* y, int64_t y_stride) {
+  typedef T V __attribute__((vector_size(8 * sizeof(T))));
+  V a[8], b[8];
+  for (int i = 0; i < 8; ++i) std::memcpy(&a[i], x + i * x_stride, sizeof(V));
+  const auto interleave = [](const V(&from)[8], V(&to)[8]) {
+    for (int i = 0; i < 4; ++i) {
+      to[2 * i] = __builtin_shufflevector(from[i], from[i + 4], 0, 8, 1, 9, 2, 10, 3, 11);
+      to[2 * i + 1] = __builtin_shufflevector(from[i], from[i + 4], 4, 12, 5, 13, 6, 14, 7, 15);
+    }
+  };
+  interleave(a, b);
+  interleave(b, a);
+  interleave(a, b);
+  for (int i = 0; i < 8; ++i) std::memcpy(y + i * y_stride, &b[i], sizeof(V));
+}
+
 // The plane of y's last axis and of x's contiguous one, tile by tile. A tile is read along x into the first-level cache
 // and written along y, so that each line of memory is touched once, also where rows are a power of two apart.
 template <class T>
 void transpose_tiles(const Permutation& p, const T* x, T* y) {
-  constexpr int64_t kTile = sizeof(T) < 4 ? 64 : 32;
+  constexpr int64_t kTile = sizeof(T) < 8 ? 64 : 32;
   const int last = p.rank - 1, in = p.contiguous_axis();
   const int64_t rows = p.sizes[in], cols = p.sizes[last], x_stride = p.strides[last];
   int64_t y_stride = 1;  // of axis `in`
@@ -72,16 +90,22 @@ void transpose_tiles(const Permutation& p, const T* x, T* y) {
   const int64_t middle = y_stride / cols;  // elements of y's axes between `in` and the last
   const int64_t planes = p.numel / (rows * cols);
   parallel_for(planes * row_tiles * col_tiles, kTile * kTile, [=, &p](int64_t begin, int64_t end) {
-    T tile[kTile][kTile + 1];
+    alignas(64) T tile[kTile][kTile];
     for (int64_t t = begin; t < end; ++t) {
       const int64_t plane = t / (row_tiles * col_tiles);
       const int64_t r0 = t / col_tiles % row_tiles * kTile, c0 = t % col_tiles * kTile;
       const int64_t height = std::min(kTile, rows - r0), width = std::min(kTile, cols - c0);
       const T* from = x + offset_of(p, plane, in, last) + r0 + c0 * x_stride;
       T* to = y + plane / middle * rows * y_stride + plane % middle * cols + r0 * y_stride + c0;
-      for (int64_t c = 0; c < width; ++c)
-        for (int64_t r = 0; r < height; ++r) tile[c][r] = from[c * x_stride + r];
-      for (int64_t r = 0; r < height; ++r)
+      for (int64_t c = 0; c < width; ++c) std::copy_n(from + c * x_stride, height, tile[c]);
+      const int64_t whole = height / 8 * 8;
+      for (int64_t r = 0; r < whole; r += 8) {
+        int64_t c = 0;
+        for (; c + 8 <= width; c += 8) transpose8(&tile[c][r], kTile, to + r * y_stride + c, y_stride);
+        for (; c < width; ++c)
+          for (int64_t k = r; k < r + 8; ++k) to[k * y_stride + c] = tile[c][k];
+      }
+      for (int64_t r = whole; r < height; ++r)
         for (int64_t c = 0; c < width; ++c) to[r * y_stride + c] = tile[c][r];
     }
   });

@@ -14,8 +14,12 @@ constexpr int64_t kColumnChunk = 256;  // wide rows (below) summed in one go
 template <class T>
 acc_t<T> sum_run(int64_t n, const T* x) {
   using A = acc_t<T>;
-  constexpr int64_t kLanes = 64;
+  constexpr int64_t kLanes = 64, kShort = 16;
   A total = 0;
+  if (n < kShort) {  // no vector to fill
+    for (int64_t k = 0; k < n; ++k) total += A(x[k]);
+    return total;
+  }
   int64_t i = 0;
   if (n >= kLanes) {
     A lanes[kLanes] = {};
@@ -63,15 +67,19 @@ template <class T>
 void sum_rows(Reduction p, double scale, const T* x, acc_t<T>* y) {
   using A = acc_t<T>;
   const int64_t chunks = (p.reduced + kRowChunk - 1) / kRowChunk;
-  const Workspace partial(Device::cpu, p.outer * chunks * sizeof(A));
+  const Workspace partial(Device::cpu, chunks > 1 ? p.outer * chunks * sizeof(A) : 0);
   A* sums = partial.as<A>();
   parallel_for(p.outer * chunks, std::min(p.reduced, kRowChunk), [=](int64_t begin, int64_t end) {
     for (int64_t t = begin; t < end; ++t) {
+      if (chunks == 1) {
+        y[t] = A(scale * sum_run(p.reduced, x + t * p.reduced));
+        continue;
+      }
       const int64_t first = t % chunks * kRowChunk;
       sums[t] = sum_run(std::min(kRowChunk, p.reduced - first), x + t / chunks * p.reduced + first);
     }
   });
-  add_partial(p.outer, chunks, 1, scale, sums, y);
+  if (chunks > 1) add_partial(p.outer, chunks, 1, scale, sums, y);
 }
 
 // Rows of few columns are taken `group` at a time as one wide row, so that vector registers are full.

@@ -97,16 +97,12 @@ struct GeluExact {
   static constexpr bool keeps_output = false;
   static constexpr int work = 4;
   template <class A>
-  HOLT_HD static A cdf(A x) {
-    return A(0.5) + A(0.5) * vmath::erf(x * A(0.70710678118654752440));
-  }
-  template <class A>
   HOLT_HD A value(A x) const {
-    return x * cdf(x);
+    return x * vmath::normal_cdf(x);
   }
   template <class A>
   HOLT_HD A slope(A x) const {
-    return cdf(x) + x * A(0.39894228040143267794) * vmath::exp(A(-0.5) * x * x);
+    return vmath::normal_cdf(x) + x * A(0.39894228040143267794) * vmath::exp(A(-0.5) * x * x);
   }
 };
 

@@ -61,6 +61,24 @@ TEST(VectorMath, Sigmoid) {
   for (float x = -87; x > -200; x -= 0.25f) EXPECT_LE(std::fabs(vmath::sigmoid(x)), 0x1p-125f);
 }
 
+TEST(VectorMath, NormalCdf) {
+  double worst = 0;
+  for (int64_t i = -1300000; i <= 1300000; ++i) {
+    const float x = static_cast<float>(i) * 1e-5f;
+    const long double exact = 0.5L * std::erfc(-static_cast<long double>(x) / std::sqrt(2.0L));
+    if (const double off = std::fabs(static_cast<double>(vmath::normal_cdf(x) - exact)); !(off <= worst)) worst = off;
+  }
+  EXPECT_LE(worst, 1e-7);
+  EXPECT_EQ(vmath::normal_cdf(0.0f), 0.5f);
+  for (float x = 13; x < 3e38f; x *= 1.01f) {
+    EXPECT_EQ(vmath::normal_cdf(x), 1);
+    EXPECT_LT(vmath::normal_cdf(-x), 1e-30f);
+  }
+  EXPECT_EQ(vmath::normal_cdf(INFINITY), 1);
+  EXPECT_EQ(vmath::normal_cdf(-INFINITY), 0);
+  EXPECT_TRUE(std::isnan(vmath::normal_cdf(NAN)));
+}
+
 TEST(VectorMath, SpecialValues) {
   constexpr float inf = std::numeric_limits<float>::infinity();
   EXPECT_EQ(vmath::exp(inf), inf);
