@@ -1,6 +1,7 @@
 #include "kernels/batch_norm.h"
 
 #include <cmath>
+#include <type_traits>
 
 #include "kernels/memory.h"
 #include "kernels/parallel.h"
@@ -9,9 +10,12 @@ namespace holt {
 namespace {
 
 // How [R, C] is walked. A *wide row* is as many whole rows as make a loop worth vectorising (C may be 1, 3 or 16); its
-// column j belongs to channel j mod C. A *chunk* of wide rows fits in the cache nearest to the core, so that a second
-// look at it is free. A *piece* of chunks is what a thread takes; pieces depend on the shape only, so that sums do not
-// depend on the number of threads. Sizes are in elements.
+// column j belongs to channel j mod C. A *chunk* of wide rows is small enough to be looked at twice at the price of
+// once, and is cut into *tiles* of kColumns columns, whose sums and constants stay in the cache nearest to the core. A
+// *piece* of chunks is what a thread takes; pieces depend on the shape only, so that sums do not depend on the number
+// of threads. Sizes are in elements.
+constexpr int64_t kColumns = 512;
+
 struct Plan {
   int64_t total, channels, width, chunk, piece, pieces;
 };
@@ -29,17 +33,25 @@ Plan make_plan(const BatchNorm& p) {
   return plan;
 }
 
-// f(first element, elements) for each chunk of a piece.
-template <class F>
-void for_chunks(const Plan& plan, int64_t piece, F&& f) {
-  const int64_t end = std::min(plan.total, (piece + 1) * plan.piece);
-  for (int64_t i = piece * plan.piece; i < end; i += plan.chunk) f(i, std::min(plan.chunk, end - i));
-}
+// Columns [column, column + columns) of the wide rows in elements [first, end). Only the last wide row of all may be a
+// part of one, and only if wide rows are made of several rows; then there is one tile across.
+struct Tile {
+  int64_t first, end, column, columns, width;
 
-// f(first element, elements) for each wide row of n elements; the last one may be a part of one.
+  // f(first element, elements) for each row of the tile.
+  template <class F>
+  void for_rows(F&& f) const {
+    for (int64_t i = first + column; i < end; i += width) f(i, std::min(columns, end - i));
+  }
+};
+
+// f(tile) for each tile of a piece.
 template <class F>
-void for_wide_rows(int64_t n, int64_t width, F&& f) {
-  for (int64_t i = 0; i < n; i += width) f(i, std::min(width, n - i));
+void for_tiles(const Plan& plan, int64_t piece, F&& f) {
+  const int64_t end = std::min(plan.total, (piece + 1) * plan.piece);
+  for (int64_t i = piece * plan.piece; i < end; i += plan.chunk)
+    for (int64_t j = 0; j < plan.width; j += kColumns)
+      f(Tile{i, std::min(end, i + plan.chunk), j, std::min(kColumns, plan.width - j), plan.width});
 }
 
 // A wide row's sums, to its channels'.
@@ -56,30 +68,36 @@ void repeat(A* wide, const Plan& plan) {
   for (int64_t j = plan.channels; j < plan.width; j += plan.channels) std::copy(wide, wide + plan.channels, wide + j);
 }
 
+// f(std::true_type or std::false_type): a run-time choice as a constant, so that inner loops have no branch.
+template <class F>
+void choose(bool condition, F&& f) {
+  condition ? f(std::true_type{}) : f(std::false_type{});
+}
+
 // ---- Forward ----
 
-// Count, mean and Σ (x − mean)² of each channel of a chunk, merged into those of the piece.
+// Count, mean and Σ (x − mean)² of each channel of a tile, merged into those of the piece, which holds `count` rows.
 template <class T, class A>
-void merge_chunk(const Plan& plan, const T* x, int64_t n, A* mean, A* m2, int64_t count, double* piece_mean,
-                 double* piece_m2) {
-  const int64_t width = plan.width, here = n / plan.channels;
-  std::fill(mean, mean + width, A(0));
-  std::fill(m2, m2 + width, A(0));
-  for_wide_rows(n, width, [=](int64_t i, int64_t m) {
+void merge_tile(const Plan& plan, const Tile& tile, const T* x, int64_t count, double* piece_mean, double* piece_m2) {
+  A mean[kColumns] = {}, m2[kColumns] = {};
+  const int64_t here = (tile.end - tile.first) / plan.channels, channels = std::min(tile.columns, plan.channels);
+  tile.for_rows([&](int64_t i, int64_t m) {
 #pragma omp simd
     for (int64_t j = 0; j < m; ++j) mean[j] += A(x[i + j]);
   });
   fold(mean, plan);
-  for (int64_t c = 0; c < plan.channels; ++c) mean[c] /= A(here);
+  for (int64_t c = 0; c < channels; ++c) mean[c] /= A(here);
   repeat(mean, plan);
-  for_wide_rows(n, width, [=](int64_t i, int64_t m) {
+  tile.for_rows([&](int64_t i, int64_t m) {
 #pragma omp simd
     for (int64_t j = 0; j < m; ++j) m2[j] += (A(x[i + j]) - mean[j]) * (A(x[i + j]) - mean[j]);
   });
   fold(m2, plan);
   const double share = double(here) / double(count + here), weight = double(count) * share;
+  piece_mean += tile.column;
+  piece_m2 += tile.column;
 #pragma omp simd
-  for (int64_t c = 0; c < plan.channels; ++c) {
+  for (int64_t c = 0; c < channels; ++c) {
     const double delta = mean[c] - piece_mean[c];
     piece_mean[c] += delta * share;
     piece_m2[c] += m2[c] + delta * delta * weight;
@@ -91,17 +109,14 @@ void merge_chunk(const Plan& plan, const T* x, int64_t n, A* mean, A* m2, int64_
 template <class T, class A>
 void batch_statistics(const BatchNorm& p, const Plan& plan, const T* x, A* running_mean, A* running_var, A* mean,
                       A* rstd) {
-  const int64_t C = p.channels, stride = 2 * C + 2 * plan.width;  // a piece's mean and Σ² as double, a chunk's as A
-  const Workspace parts(Cpu{}, plan.pieces * stride * sizeof(double));
+  const int64_t C = p.channels;
+  const Workspace parts(Cpu{}, plan.pieces * 2 * C * sizeof(double));  // [pieces][mean, Σ (x − mean)²][C]
   parallel_for(plan.pieces, 2 * plan.piece, [&](int64_t begin, int64_t end) {
     for (int64_t k = end - 1; k >= begin; --k) {
-      double *piece_mean = parts.as<double>() + k * stride, *piece_m2 = piece_mean + C;
-      A *chunk_mean = reinterpret_cast<A*>(piece_m2 + C), *chunk_m2 = chunk_mean + plan.width;
-      std::fill(piece_mean, piece_mean + 2 * C, 0.0);
-      int64_t count = 0;
-      for_chunks(plan, k, [&](int64_t i, int64_t n) {
-        merge_chunk(plan, x + i, n, chunk_mean, chunk_m2, count, piece_mean, piece_m2);
-        count += n / C;
+      double* part = parts.as<double>() + k * 2 * C;
+      std::fill(part, part + 2 * C, 0.0);
+      for_tiles(plan, k, [&](const Tile& tile) {
+        merge_tile<T, A>(plan, tile, x, (tile.first - k * plan.piece) / C, part, part + C);
       });
     }
   });
@@ -109,7 +124,7 @@ void batch_statistics(const BatchNorm& p, const Plan& plan, const T* x, A* runni
     for (int64_t c = begin; c < end; ++c) {
       double m = 0, m2 = 0, count = 0;
       for (int64_t k = 0; k < plan.pieces; ++k) {
-        const double* part = parts.as<double>() + k * stride + c;
+        const double* part = parts.as<double>() + k * 2 * C + c;
         const double here = double(std::min(plan.piece, plan.total - k * plan.piece) / C);
         const double delta = part[0] - m, share = here / (count + here);
         m += delta * share;
@@ -125,9 +140,9 @@ void batch_statistics(const BatchNorm& p, const Plan& plan, const T* x, A* runni
 }
 
 template <bool Relu, bool Residual, class T, class A>
-void normalize(const T* x, const T* residual, T* y, int64_t n, int64_t width, const A* mean, const A* scale,
-               const A* shift) {
-  for_wide_rows(n, width, [=](int64_t i, int64_t m) {
+void normalize_tile(const Tile& tile, const T* x, const T* residual, T* y, const A* mean, const A* scale,
+                    const A* shift) {
+  tile.for_rows([=](int64_t i, int64_t m) {
 #pragma omp simd
     for (int64_t j = 0; j < m; ++j) {
       A v = (A(x[i + j]) - mean[j]) * scale[j] + shift[j];
@@ -141,39 +156,68 @@ void normalize(const T* x, const T* residual, T* y, int64_t n, int64_t width, co
 
 enum class Mask { none, from_y, from_x };
 
-// What a channel contributes to the backward, each repeated for a wide row: v = (x − mean)·scale + shift was the
-// forward's result before relu, and dx = scale·g − k1 − (x − mean)·k2.
-template <class A>
-struct Channels {
+template <class T, class A>
+struct Pointers {
+  const T *dy, *x, *y;
+  T *dx, *dresidual;
+  // A channel's constants, repeated for a wide row: v = (x − mean)·scale + shift was the forward's result before relu
+  // (where there was no residual), and dx = scale·g − k1 − (x − mean)·k2.
   const A *mean, *scale, *shift, *k1, *k2;
+
+  // From a tile's first column on.
+  Pointers at_column(int64_t c) const {
+    Pointers q = *this;
+    for (const A** a : {&q.mean, &q.scale, &q.shift, &q.k1, &q.k2}) *a += c;
+    return q;
+  }
+  template <Mask mask>
+  A g(int64_t i, int64_t j) const {
+    A v = 1;
+    if (mask == Mask::from_y) v = A(y[i + j]);
+    if (mask == Mask::from_x) v = (A(x[i + j]) - mean[j]) * scale[j] + shift[j];
+    return v <= 0 ? A(0) : A(dy[i + j]);
+  }
 };
 
-// g[j] of one wide row (or a part of it).
-template <Mask mask, class T, class A>
-void masked_gradient(const T* dy, const T* x, const T* y, const Channels<A>& ch, int64_t n, A* g) {
-#pragma omp simd
-  for (int64_t j = 0; j < n; ++j) {
-    A v = 1;
-    if (mask == Mask::from_y) v = A(y[j]);
-    if (mask == Mask::from_x) v = (A(x[j]) - ch.mean[j]) * ch.scale[j] + ch.shift[j];
-    g[j] = v <= 0 ? A(0) : A(dy[j]);
-  }
-}
-
-template <class T, class A>
-void masked_gradient(Mask mask, const T* dy, const T* x, const T* y, const Channels<A>& ch, int64_t n, A* g) {
+// f(std::integral_constant<Mask, …>)
+template <class F>
+void choose(Mask mask, F&& f) {
   if (mask == Mask::none)
-    masked_gradient<Mask::none>(dy, x, y, ch, n, g);
+    f(std::integral_constant<Mask, Mask::none>{});
   else if (mask == Mask::from_y)
-    masked_gradient<Mask::from_y>(dy, x, y, ch, n, g);
+    f(std::integral_constant<Mask, Mask::from_y>{});
   else
-    masked_gradient<Mask::from_x>(dy, x, y, ch, n, g);
+    f(std::integral_constant<Mask, Mask::from_x>{});
 }
 
-template <class T, class A>
-void store_row(T* dst, const A* src, int64_t n) {
+// Pass 1 of a tile: g, and with it all that needs no sums (Residual: dresidual; Frozen: dx), and Σ g and Σ g·(x −
+// mean).
+template <Mask mask, bool Sums, bool Frozen, bool Residual, class T, class A>
+void sum_tile(const Tile& tile, const Pointers<T, A>& p, A* g_sum, A* gx_sum) {
+  const Pointers q = p.at_column(tile.column);
+  tile.for_rows([=](int64_t i, int64_t m) {
 #pragma omp simd
-  for (int64_t j = 0; j < n; ++j) assign(dst[j], src[j]);
+    for (int64_t j = 0; j < m; ++j) {
+      const A g = q.template g<mask>(i, j);
+      if (Residual) assign(q.dresidual[i + j], g);
+      if (Frozen) assign(q.dx[i + j], g * q.scale[j]);
+      if (Sums) {
+        g_sum[j] += g;
+        gx_sum[j] += g * (A(q.x[i + j]) - q.mean[j]);
+      }
+    }
+  });
+}
+
+// Pass 2 of a tile, training only: dx.
+template <Mask mask, class T, class A>
+void dx_tile(const Tile& tile, const Pointers<T, A>& p) {
+  const Pointers q = p.at_column(tile.column);
+  tile.for_rows([=](int64_t i, int64_t m) {
+#pragma omp simd
+    for (int64_t j = 0; j < m; ++j)
+      assign(q.dx[i + j], q.scale[j] * q.template g<mask>(i, j) - q.k1[j] - (A(q.x[i + j]) - q.mean[j]) * q.k2[j]);
+  });
 }
 
 }  // namespace
@@ -199,12 +243,16 @@ void batch_norm_forward(B, BatchNorm p, const T* x, const acc_t<T>* w, const acc
     shift[c] = b[c];
   }
   for (A* a : {mean_wide, scale, shift}) repeat(a, plan);
-  const auto pass = p.relu ? (residual ? normalize<true, true, T, A> : normalize<true, false, T, A>)
-                           : (residual ? normalize<false, true, T, A> : normalize<false, false, T, A>);
-  parallel_for(plan.pieces, plan.piece, [&](int64_t begin, int64_t end) {
-    const int64_t first = begin * plan.piece, last = std::min(plan.total, end * plan.piece);
-    pass(x + first, residual ? residual + first : nullptr, y + first, last - first, plan.width, mean_wide, scale,
-         shift);
+  choose(p.relu, [&](auto relu) {
+    choose(residual, [&](auto add) {
+      parallel_for(plan.pieces, plan.piece, [&](int64_t begin, int64_t end) {
+        for (int64_t k = begin; k < end; ++k)
+          for_tiles(plan, k, [&](const Tile& tile) {
+            normalize_tile<relu, add>(tile, x, residual, y, mean_wide + tile.column, scale + tile.column,
+                                      shift + tile.column);
+          });
+      });
+    });
   });
 }
 
@@ -215,7 +263,8 @@ void batch_norm_backward(B, BatchNorm p, const T* dy, const T* x, const T* y, co
   const Plan plan = make_plan(p);
   const int64_t C = p.channels, W = plan.width;
   const Mask mask = !p.relu ? Mask::none : y ? Mask::from_y : Mask::from_x;
-  const bool sums = dw || db || (dx && p.training), dx_needs_sums = dx && p.training;
+  const bool dx_needs_sums = dx && p.training, sums = dw || db || dx_needs_sums, frozen_dx = dx && !p.training;
+  if (!sums && !dx && !dresidual) return;
 
   const Workspace wide(Cpu{}, 5 * W * sizeof(A));
   A *mean_wide = wide.as<A>(), *scale = mean_wide + W, *shift = scale + W, *k1 = shift + W, *k2 = k1 + W;
@@ -225,55 +274,47 @@ void batch_norm_backward(B, BatchNorm p, const T* dy, const T* x, const T* y, co
     shift[c] = b ? b[c] : A(0);
   }
   for (A* a : {mean_wide, scale, shift}) repeat(a, plan);
-  const Channels<A> ch{mean_wide, scale, shift, k1, k2};
+  // Where x is not given nobody asks for the sum that it is in: any readable array will do.
+  Pointers<T, A> q{dy, x ? x : dy, y, dx, dresidual, mean_wide, scale, shift, k1, k2};
 
-  // Pass 1: g, and with it all that needs no sums. A piece keeps Σ g and Σ g·(x − mean) as double, and as A those of
-  // the chunk and one row of g.
-  const int64_t stride = 2 * C + 3 * W;
-  const Workspace parts(Cpu{}, plan.pieces * stride * sizeof(double));
-  const auto at = [](auto* q, int64_t i) { return q ? q + i : nullptr; };
-  if (sums || dresidual || (dx && !p.training))
+  const Workspace parts(Cpu{}, sums ? plan.pieces * 2 * C * sizeof(double) : 0);  // [pieces][Σ g, Σ g·(x − mean)][C]
+  const auto pass1 = [&](auto tile_function) {
     parallel_for(plan.pieces, 3 * plan.piece, [&](int64_t begin, int64_t end) {
       for (int64_t k = end - 1; k >= begin; --k) {
-        double* piece_sums = parts.as<double>() + k * stride;
-        A *g_sum = reinterpret_cast<A*>(piece_sums + 2 * C), *gx_sum = g_sum + W, *g = gx_sum + W;
-        std::fill(piece_sums, piece_sums + 2 * C, 0.0);
-        for_chunks(plan, k, [&](int64_t first, int64_t n) {
-          std::fill(g_sum, g_sum + 2 * W, A(0));
-          for_wide_rows(n, W, [&](int64_t i, int64_t m) {
-            const T* xr = at(x, first + i);
-            masked_gradient(mask, dy + first + i, xr, at(y, first + i), ch, m, g);
-            if (dresidual) store_row(dresidual + first + i, g, m);
-            if (dx && !p.training) {
-              T* dxr = dx + first + i;
-#pragma omp simd
-              for (int64_t j = 0; j < m; ++j) assign(dxr[j], g[j] * scale[j]);
-            }
-            if (!sums) return;
-#pragma omp simd
-            for (int64_t j = 0; j < m; ++j) g_sum[j] += g[j];
-            if (!xr) return;
-#pragma omp simd
-            for (int64_t j = 0; j < m; ++j) gx_sum[j] += g[j] * (A(xr[j]) - mean_wide[j]);
-          });
+        double* part = sums ? parts.as<double>() + k * 2 * C : nullptr;
+        if (sums) std::fill(part, part + 2 * C, 0.0);
+        for_tiles(plan, k, [&](const Tile& tile) {
+          A g_sum[kColumns] = {}, gx_sum[kColumns] = {};
+          tile_function(tile, q, g_sum, gx_sum);
+          if (!sums) return;
           fold(g_sum, plan);
           fold(gx_sum, plan);
-#pragma omp simd
-          for (int64_t c = 0; c < C; ++c) {
-            piece_sums[c] += g_sum[c];
-            piece_sums[C + c] += gx_sum[c];
+          for (int64_t c = 0; c < std::min(tile.columns, C); ++c) {
+            part[tile.column + c] += g_sum[c];
+            part[C + tile.column + c] += gx_sum[c];
           }
         });
       }
     });
+  };
+  choose(mask, [&](auto m) {
+    choose(sums, [&](auto s) {
+      choose(frozen_dx, [&](auto f) {
+        choose(dresidual, [&](auto r) {
+          // A residual's gradient is written with a mask only, and that mask is y's.
+          if constexpr ((s || f || r) && (!r || m == Mask::from_y)) pass1(sum_tile<m, s, f, r, T, A>);
+        });
+      });
+    });
+  });
   if (!sums) return;
 
   parallel_for(C, plan.pieces, [&](int64_t begin, int64_t end) {
     for (int64_t c = begin; c < end; ++c) {
       double g = 0, gx = 0;
       for (int64_t k = 0; k < plan.pieces; ++k) {
-        g += parts.as<double>()[k * stride + c];
-        gx += parts.as<double>()[k * stride + C + c];
+        g += parts.as<double>()[k * 2 * C + c];
+        gx += parts.as<double>()[k * 2 * C + C + c];
       }
       if (db) db[c] = A(g);
       if (dw) dw[c] = A(gx * rstd[c]);
@@ -283,19 +324,11 @@ void batch_norm_backward(B, BatchNorm p, const T* dy, const T* x, const T* y, co
   });
   if (!dx_needs_sums) return;
 
-  // Pass 2: dx. Pass 1 may have left g in dresidual; then there is no mask to look at.
   for (A* a : {k1, k2}) repeat(a, plan);
-  const T* source = dresidual ? dresidual : dy;
-  const Mask mask2 = dresidual ? Mask::none : mask;
-  parallel_for(plan.pieces, 3 * plan.piece, [&](int64_t begin, int64_t end) {
-    A* g = reinterpret_cast<A*>(parts.as<double>() + begin * stride);
-    const int64_t from = begin * plan.piece;
-    for_wide_rows(std::min(plan.total, end * plan.piece) - from, W, [&](int64_t i, int64_t m) {
-      const T* xr = x + from + i;
-      T* dxr = dx + from + i;
-      masked_gradient(mask2, source + from + i, xr, at(y, from + i), ch, m, g);
-#pragma omp simd
-      for (int64_t j = 0; j < m; ++j) assign(dxr[j], scale[j] * g[j] - k1[j] - (A(xr[j]) - mean_wide[j]) * k2[j]);
+  if (dresidual) q.dy = dresidual;  // pass 1 left g there: no mask to look at
+  choose(dresidual ? Mask::none : mask, [&](auto m) {
+    parallel_for(plan.pieces, 3 * plan.piece, [&](int64_t begin, int64_t end) {
+      for (int64_t k = begin; k < end; ++k) for_tiles(plan, k, [&](const Tile& tile) { dx_tile<m>(tile, q); });
     });
   });
 }

@@ -7,7 +7,7 @@ namespace holt {
 template <class B, class T>
 void global_avg_pool_forward(B, GlobalAvgPool p, const T* x, T* y) {
   using A = acc_t<T>;
-  constexpr int64_t kChannels = 256, kPixels = 64;  // sums of sums: float's error stays near √P, not P
+  constexpr int64_t kChannels = 1024, kPixels = 64;  // sums of sums: float's error stays near √P, not P
   const int64_t blocks = (p.channels + kChannels - 1) / kChannels;
   parallel_for(p.images * blocks, p.pixels * std::min(p.channels, kChannels), [=](int64_t begin, int64_t end) {
     for (int64_t task = begin; task < end; ++task) {
@@ -30,12 +30,13 @@ void global_avg_pool_forward(B, GlobalAvgPool p, const T* x, T* y) {
 template <class B, class T>
 void global_avg_pool_backward(B, GlobalAvgPool p, const T* dy, T* dx) {
   using A = acc_t<T>;
+  const A scale = A(1) / A(p.pixels);
   parallel_for(p.images * p.pixels, p.channels, [=](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       const T* from = dy + i / p.pixels * p.channels;
       T* to = dx + i * p.channels;
 #pragma omp simd
-      for (int64_t c = 0; c < p.channels; ++c) assign(to[c], A(from[c]) / A(p.pixels));
+      for (int64_t c = 0; c < p.channels; ++c) assign(to[c], A(from[c]) * scale);
     }
   });
 }
