@@ -72,6 +72,10 @@ void run_backward_weights_naive(Gpu gpu, const Conv2d& p, const T* dy, const T* 
 }
 
 // ---- Rung 2, implicit GEMM: the product of patches, gathered as they are loaded, with the weights ----
+//
+// f32 by gemm_register.cuh, 16-bit by gemm_mma.cuh (tiles, registers and intensity are told there). Patches overlap: a
+// 3×3 window reads each pixel nine times, from L1 and L2 after the first, so that global traffic stays near the
+// contract's |x| + |w| + |y|.
 
 template <class T>
 void run_forward_gemm(Gpu gpu, const Conv2d& p, const T* x, const T* w, const T* bias, T* y) {
@@ -98,6 +102,7 @@ void run_backward_weights_gemm(Gpu gpu, const Conv2d& p, const T* dy, const T* x
 
 }  // namespace
 
+// Every convolution on a GPU starts here: this is where another library's could be chosen instead of the rungs.
 template <class B, class T>
 void conv2d_forward(B gpu, Conv2d p, const T* x, const T* w, const T* bias, T* y) {
   constexpr decltype(&run_forward_naive<T>) rungs[] = {run_forward_naive<T>, run_forward_gemm<T>};

@@ -304,14 +304,13 @@ void conv2d_backward_weights(DType t, const Conv2d& p, const void* dy, const voi
 std::string version() {
   const dnnl_version_t* v = dnnl_version();
   const auto isa = dnnl::get_effective_cpu_isa();
-  const char* name = isa == dnnl::cpu_isa::all                ? "all"
-                     : isa == dnnl::cpu_isa::avx512_core_amx  ? "avx512_core_amx"
+  const char* name = isa == dnnl::cpu_isa::avx512_core_amx    ? "avx512_core_amx"
                      : isa == dnnl::cpu_isa::avx512_core_bf16 ? "avx512_core_bf16"
                      : isa == dnnl::cpu_isa::avx512_core_vnni ? "avx512_core_vnni"
                      : isa == dnnl::cpu_isa::avx512_core      ? "avx512_core"
                      : isa == dnnl::cpu_isa::avx2_vnni        ? "avx2_vnni"
                      : isa == dnnl::cpu_isa::avx2             ? "avx2"
-                                                              : "older than avx2";
+                                                              : "another instruction set";
   return format("{}.{}.{}, {}", v->major, v->minor, v->patch, name);
 }
 
