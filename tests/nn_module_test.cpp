@@ -261,9 +261,15 @@ TEST(Describe, TableOfLayers) {
   m[4].train(false);
   m.requires_grad("0.*", false);
   EXPECT_EQ(m.describe({8, 4, 4, 1}),
-            "layer                           output        parameters\n"
-            "Sequential                      [8, 3]                  \n"
-            "  0: Conv2d(1 → 2, 3×3, padding 1)  [8, 4, 4, 2]          20\n");
+            "layer                               output        parameters\n"
+            "Sequential                          [8, 3]                  \n"
+            "  0: Conv2d(1 → 2, 3×3, padding 1)  [8, 4, 4, 2]          20\n"
+            "  1: BatchNorm2d(2)                 [8, 4, 4, 2]           4\n"
+            "  2: ReLU                           [8, 4, 4, 2]            \n"
+            "  3: Flatten                        [8, 32]                 \n"
+            "  4: Dropout(0.5)                   [8, 32]                 \n"
+            "  5: Linear(32 → 3)                 [8, 3]                99\n"
+            "123 parameters, 103 of them trained\n");
   EXPECT_TRUE(m[0].training());
   EXPECT_FALSE(m[4].training());
 }
