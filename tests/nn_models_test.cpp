@@ -103,16 +103,16 @@ TEST(Models, DescribeListsLayersAndTotals) {
   auto m = make_model(mnist("lenet"), g);
   m->requires_grad("conv*", false);
   EXPECT_EQ(m->describe({1, 28, 28, 1}),
-            "layer                                               output          parameters\n"
-            "lenet(classes 10, input 28×28×1, dropout 0)         [1, 10]                   \n"
-            "  conv1: Conv2d(1 → 6, 5×5, padding 2)              [1, 28, 28, 6]         156\n"
-            "  pool1: MaxPool2d(2×2)                             [1, 14, 14, 6]            \n"
-            "  conv2: Conv2d(6 → 16, 5×5)                        [1, 10, 10, 16]      2,416\n"
-            "  pool2: MaxPool2d(2×2)                             [1, 5, 5, 16]             \n"
-            "  fc1: Linear(400 → 120)                            [1, 120]            48,120\n"
-            "  fc2: Linear(120 → 84)                             [1, 84]             10,164\n"
-            "  drop: Dropout(0)                                  [1, 84]                   \n"
-            "  fc: Linear(84 → 10)                               [1, 10]                850\n"
+            "layer                                        output           parameters\n"
+            "lenet(classes 10, input 28×28×1, dropout 0)  [1, 10]                    \n"
+            "  conv1: Conv2d(1 → 6, 5×5, padding 2)       [1, 28, 28, 6]          156\n"
+            "  pool1: MaxPool2d(2×2)                      [1, 14, 14, 6]             \n"
+            "  conv2: Conv2d(6 → 16, 5×5)                 [1, 10, 10, 16]       2,416\n"
+            "  pool2: MaxPool2d(2×2)                      [1, 5, 5, 16]              \n"
+            "  fc1: Linear(400 → 120)                     [1, 120]             48,120\n"
+            "  fc2: Linear(120 → 84)                      [1, 84]              10,164\n"
+            "  drop: Dropout(0)                           [1, 84]                    \n"
+            "  fc: Linear(84 → 10)                        [1, 10]                 850\n"
             "61,706 parameters, 59,134 of them trained\n");
 }
 
