@@ -1,5 +1,6 @@
 // launch<Kernel>(gpu, {grid, block, shared_bytes}, args…) on the emulator.
 #pragma once
+#include <initializer_list>
 #include <string_view>
 
 #include "kernels/device.h"
@@ -31,6 +32,8 @@ template <auto Kernel>
 constexpr std::string_view kernel_name() {
   std::string_view s = __PRETTY_FUNCTION__;
   s.remove_prefix(s.find("Kernel = ") + 9);
+  for (std::string_view all_kernels_are_in : {"holt::", "{anonymous}::"})
+    if (s.starts_with(all_kernels_are_in)) s.remove_prefix(all_kernels_are_in.size());
   int depth = 0;  // GCC goes on with "; std::string_view = …]"
   for (size_t i = 0; i < s.size(); ++i) {
     if (s[i] == '<' || s[i] == '(' || s[i] == '{') ++depth;

@@ -15,6 +15,11 @@ std::string place(const Site& s) {
   return format("{}:{}", name ? name + 1 : s.file_name(), s.line());
 }
 
+// "__shfl_sync with mask 0x0000ffff at softmax.cu:31"
+std::string call_of(const Thread& t) {
+  return format("{}{} at {}", t.primitive, t.mask ? " with mask " + hex(t.mask) : "", place(t.site));
+}
+
 }  // namespace
 
 std::string hex(unsigned x) { return format("{:#010x}", uint64_t{x}); }
@@ -30,22 +35,16 @@ std::string Scheduler::thread_name(unsigned thread) const {
 
 Error Scheduler::failure(const std::string& what, Site site) const { return Error(block_name() + ": " + what, site); }
 
-std::string Scheduler::waiting_threads() const {
-  struct Group {
-    const char* primitive;
-    Site site;
-    unsigned mask;
-    std::vector<unsigned> threads;
-  };
-  std::vector<Group> groups;
+// "threads 0-15,32 <label>; thread 16 <label>": those for which label(t) is not empty, together if they share it.
+template <class Label>
+std::string Scheduler::grouped(Label label) const {
+  std::vector<std::pair<std::string, std::vector<unsigned>>> groups;
   for (unsigned t = 0; t < count_; ++t) {
-    const Thread& thread = threads_[t];
-    if (thread.state != Thread::waiting && !thread.at_barrier) continue;
-    auto g = std::find_if(groups.begin(), groups.end(), [&](const Group& x) {
-      return std::strcmp(x.primitive, thread.primitive) == 0 && x.mask == thread.mask && same_site(x.site, thread.site);
-    });
-    if (g == groups.end()) g = groups.insert(g, {thread.primitive, thread.site, thread.mask, {}});
-    g->threads.push_back(t);
+    const std::string l = label(threads_[t]);
+    if (l.empty()) continue;
+    auto g = std::find_if(groups.begin(), groups.end(), [&](const auto& x) { return x.first == l; });
+    if (g == groups.end()) g = groups.insert(g, {l, {}});
+    g->second.push_back(t);
   }
   // Threads are numbered as CUDA numbers them, x fastest; a block of one dimension needs no more.
   const bool flat = indexed_.y == 1 && indexed_.z == 1;
@@ -54,25 +53,39 @@ std::string Scheduler::waiting_threads() const {
     return flat ? format("{}", t) : format("({},{},{})", i.x, i.y, i.z);
   };
   std::string text;
-  for (const Group& g : groups) {
+  for (const auto& [what, threads] : groups) {
     text += text.empty() ? "" : "; ";
-    text += g.threads.size() == 1 ? "thread " : "threads ";
+    text += threads.size() == 1 ? "thread " : "threads ";
     constexpr size_t kMostRanges = 8;
     size_t ranges = 0;
-    for (size_t i = 0; i < g.threads.size(); ++ranges) {
+    for (size_t i = 0; i < threads.size(); ++ranges) {
       size_t j = i;
-      while (j + 1 < g.threads.size() && g.threads[j + 1] == g.threads[j] + 1) ++j;
+      while (j + 1 < threads.size() && threads[j + 1] == threads[j] + 1) ++j;
       if (ranges == kMostRanges) {
-        text += format(" and {} more", g.threads.size() - i);
+        text += format(" and {} more", threads.size() - i);
         break;
       }
       text += ranges ? "," : "";
-      text += j > i ? format("{}-{}", name(g.threads[i]), name(g.threads[j])) : name(g.threads[i]);
+      text += j > i ? format("{}-{}", name(threads[i]), name(threads[j])) : name(threads[i]);
       i = j + 1;
     }
-    text += format(" in {}{} at {}", g.primitive, g.mask ? " with mask " + hex(g.mask) : "", place(g.site));
+    text += " " + what;
   }
   return text;
+}
+
+std::string Scheduler::waiting_threads() const {
+  return grouped(
+      [](const Thread& t) { return t.state == Thread::waiting || t.at_barrier ? "in " + call_of(t) : std::string(); });
+}
+
+std::string Scheduler::all_threads() const {
+  return grouped([&](const Thread& t) -> std::string {
+    if (&t == &threads_[current_]) return "running";
+    if (t.state == Thread::unstarted) return "not started";
+    if (t.state == Thread::finished) return "done";
+    return (t.state == Thread::waiting ? "waiting in " : "free to leave ") + call_of(t);
+  });
 }
 
 std::string this_block() {
@@ -104,6 +117,11 @@ void* dynamic_shared() {
   Scheduler* s = Scheduler::current();
   if (!s) fail("simt: dynamic shared memory was used outside of a kernel");
   return s->shared().dynamic();
+}
+
+std::string threads() {
+  const Scheduler* s = Scheduler::current();
+  return s ? s->block_name() + ": " + s->all_threads() : this_block();
 }
 
 }  // namespace holt::simt

@@ -8,6 +8,12 @@
 #include "kernels/simt/sanitizers.h"
 
 namespace holt::simt {
+
+constinit thread_local uint3 threadIdx{};
+constinit thread_local uint3 blockIdx{};
+constinit thread_local dim3 blockDim{};
+constinit thread_local dim3 gridDim{};
+
 namespace {
 
 constinit thread_local Scheduler* running = nullptr;

@@ -100,6 +100,8 @@ class Scheduler {
   std::string thread_name(unsigned thread) const;
   /// One line for each group of threads that wait together.
   std::string waiting_threads() const;
+  /// The same for all threads of the block, also those that are done, free to go on, or not started.
+  std::string all_threads() const;
 
  private:
   friend Runner;
@@ -115,6 +117,8 @@ class Scheduler {
   void release_barrier();
   void resolve_active_mask(Warp&, unsigned warp);
   void check_mask(const char* primitive, unsigned mask, unsigned lane, const Warp&, Site) const;
+  template <class Label>
+  std::string grouped(Label) const;
   Error failure(const std::string& what, Site) const;
   void stuck();
   void abandon(std::exception_ptr);

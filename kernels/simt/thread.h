@@ -28,10 +28,11 @@ struct dim3 {
   }
 };
 
-inline constinit thread_local uint3 threadIdx{};
-inline constinit thread_local uint3 blockIdx{};
-inline constinit thread_local dim3 blockDim{};
-inline constinit thread_local dim3 gridDim{};
+// Not inline: gdb would show those of a file that does not use them. constinit: no call of an initialiser at each use.
+extern constinit thread_local uint3 threadIdx;
+extern constinit thread_local uint3 blockIdx;
+extern constinit thread_local dim3 blockDim;
+extern constinit thread_local dim3 gridDim;
 inline constexpr int warpSize = 32;
 
 /// Where a kernel called a barrier, a warp primitive or an atomic.
@@ -45,5 +46,7 @@ inline bool same_site(const Site& a, const Site& b) {
 std::string hex(unsigned);
 std::string this_block();
 std::string here();
+/// Where every thread of the block stands: for the debugger, print holt::simt::threads().
+std::string threads();
 
 }  // namespace holt::simt
