@@ -113,6 +113,7 @@ class Cache {
 };
 
 Cache& cache() {
+  engine();  // made first, so that it outlives the primitives
   static Cache primitives;
   return primitives;
 }
