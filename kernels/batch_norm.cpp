@@ -14,7 +14,7 @@ namespace {
 // once, and is cut into *tiles* of kColumns columns, whose sums and constants stay in the cache nearest to the core. A
 // *piece* of chunks is what a thread takes; pieces depend on the shape only, so that sums do not depend on the number
 // of threads. Sizes are in elements.
-constexpr int64_t kColumns = 512;
+constexpr int64_t kColumns = 2048;
 
 struct Plan {
   int64_t total, channels, width, chunk, piece, pieces;
@@ -26,7 +26,7 @@ Plan make_plan(const BatchNorm& p) {
   plan.total = p.rows * p.channels;
   plan.channels = p.channels;
   plan.width = p.channels * std::max<int64_t>(1, kWidth / p.channels);
-  plan.chunk = plan.width * std::max<int64_t>(16, kChunk / plan.width);
+  plan.chunk = plan.width * std::max<int64_t>(32, kChunk / plan.width);
   const int64_t chunks = (plan.total + plan.chunk - 1) / plan.chunk;
   plan.piece = plan.chunk * std::max((chunks + kMaxPieces - 1) / kMaxPieces, std::max<int64_t>(1, kPiece / plan.chunk));
   plan.pieces = (plan.total + plan.piece - 1) / plan.piece;
@@ -79,7 +79,9 @@ void choose(bool condition, F&& f) {
 // Count, mean and Σ (x − mean)² of each channel of a tile, merged into those of the piece, which holds `count` rows.
 template <class T, class A>
 void merge_tile(const Plan& plan, const Tile& tile, const T* x, int64_t count, double* piece_mean, double* piece_m2) {
-  A mean[kColumns] = {}, m2[kColumns] = {};
+  A mean[kColumns], m2[kColumns];
+  std::fill(mean, mean + tile.columns, A(0));
+  std::fill(m2, m2 + tile.columns, A(0));
   const int64_t here = (tile.end - tile.first) / plan.channels, channels = std::min(tile.columns, plan.channels);
   tile.for_rows([&](int64_t i, int64_t m) {
 #pragma omp simd
@@ -284,7 +286,9 @@ void batch_norm_backward(B, BatchNorm p, const T* dy, const T* x, const T* y, co
         double* part = sums ? parts.as<double>() + k * 2 * C : nullptr;
         if (sums) std::fill(part, part + 2 * C, 0.0);
         for_tiles(plan, k, [&](const Tile& tile) {
-          A g_sum[kColumns] = {}, gx_sum[kColumns] = {};
+          A g_sum[kColumns], gx_sum[kColumns];
+          std::fill(g_sum, g_sum + tile.columns, A(0));
+          std::fill(gx_sum, gx_sum + tile.columns, A(0));
           tile_function(tile, q, g_sum, gx_sum);
           if (!sums) return;
           fold(g_sum, plan);
