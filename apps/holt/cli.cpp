@@ -1,0 +1,220 @@
+#include "apps/holt/cli.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <cstdio>
+#include <numeric>
+
+#include "kernels/error.h"
+
+namespace holt::app {
+namespace {
+
+template <class T>
+bool parse(const std::string& text, T& x) {
+  const char* end = text.data() + text.size();
+  const auto r = std::from_chars(text.data(), end, x);
+  return r.ec == std::errc() && r.ptr == end;
+}
+
+std::string joined(const std::vector<std::string>& words) {
+  std::string all;
+  for (size_t i = 0; i < words.size(); ++i) all += (i == 0 ? "" : i + 1 == words.size() ? " or " : ", ") + words[i];
+  return all;
+}
+
+size_t distance(const std::string& a, const std::string& b) {
+  std::vector<size_t> row(b.size() + 1);
+  std::iota(row.begin(), row.end(), size_t{0});
+  for (size_t i = 0; i < a.size(); ++i) {
+    size_t diagonal = row[0];
+    row[0] = i + 1;
+    for (size_t j = 0; j < b.size(); ++j) {
+      const size_t replace = diagonal + (a[i] != b[j]);
+      diagonal = row[j + 1];
+      row[j + 1] = std::min({replace, row[j] + 1, diagonal + 1});
+    }
+  }
+  return row.back();
+}
+
+// Columns of UTF-8 text.
+size_t columns(const std::string& text) {
+  return static_cast<size_t>(std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xC0) != 0x80; }));
+}
+
+// `text` in lines of at most `width`, all but the first indented.
+std::string wrap(const std::string& text, size_t indent, size_t width) {
+  std::string out, word;
+  size_t column = indent;
+  const auto flush = [&] {
+    if (word.empty()) return;
+    if (column > indent && column + 1 + columns(word) > width) {
+      out += "\n" + std::string(indent, ' ');
+      column = indent;
+    } else if (column > indent) {
+      out += ' ';
+      ++column;
+    }
+    out += word;
+    column += columns(word);
+    word.clear();
+  };
+  for (const char c : text) {
+    if (c == ' ')
+      flush();
+    else
+      word += c;
+  }
+  flush();
+  return out;
+}
+
+constexpr size_t kWidth = 100, kIndent = 26;
+
+std::string option_line(const CLI::Option& o) {
+  std::string name = o.get_snames().empty() ? "    " : "-" + o.get_snames()[0] + ", ";
+  name = "  " + name + (o.get_lnames().empty() ? "" : "--" + o.get_lnames()[0]);
+  if (o.get_items_expected_max() > 0 && !o.get_type_name().empty()) name += " " + o.get_type_name();
+  std::string text = o.get_description();
+  if (!o.get_default_str().empty() && o.get_items_expected_max() > 0) text += " [" + o.get_default_str() + "]";
+  const size_t gap = columns(name) + 2 <= kIndent ? kIndent - columns(name) : 0;
+  const std::string start = gap ? name + std::string(gap, ' ') : name + "\n" + std::string(kIndent, ' ');
+  return start + wrap(text, kIndent, kWidth) + "\n";
+}
+
+std::vector<std::string> words_of(const CLI::App& app) {
+  std::vector<std::string> words;
+  for (const CLI::Option* o : app.get_options())
+    for (const std::string& l : o->get_lnames()) words.push_back("--" + l);
+  for (const CLI::App* s : app.get_subcommands([](const CLI::App*) { return true; })) words.push_back(s->get_name());
+  return words;
+}
+
+// The first word of `app` or of the command chosen that nothing took; "" if all were.
+std::string unknown_word(CLI::App& app) {
+  for (CLI::App* a : [&] {
+         std::vector<CLI::App*> both = app.get_subcommands();
+         both.push_back(&app);
+         return both;
+       }()) {
+    const std::vector<std::string> rest = a->remaining();
+    if (rest.empty()) continue;
+    // A flag explains the value behind it.
+    const auto flag = std::find_if(rest.begin(), rest.end(), [](auto& w) { return w.starts_with("-"); });
+    const std::string word = (flag == rest.end() ? rest.front() : *flag);
+    const std::string bare = word.substr(0, word.find('=')), guess = nearest(bare, words_of(*a));
+    const bool command = a == &app && flag == rest.end();
+    return (command              ? "there is no command '"
+            : flag == rest.end() ? "unexpected word '"
+                                 : "unknown option '") +
+           bare + "'" + (guess.empty() ? "" : "; did you mean '" + guess + "'?");
+  }
+  return "";
+}
+
+int usage_error(const std::string& what, const CLI::App& chosen) {
+  std::fprintf(stderr, "holt: %s\nSee: %s --help\n", what.c_str(),
+               (chosen.get_parent() ? chosen.get_parent()->get_name() + " " : "").append(chosen.get_name()).c_str());
+  return kUsage;
+}
+
+}  // namespace
+
+CLI::Validator integer(int64_t low) {
+  return {[low](std::string& text) -> std::string {
+            int64_t x = 0;
+            if (!parse(text, x)) return "expected an integer, got '" + text + "'";
+            return x >= low ? "" : format("must be at least {}, got {}", low, x);
+          },
+          ""};
+}
+
+CLI::Validator number(double low, bool exclusive, double high) {
+  return {[=](std::string& text) -> std::string {
+            double x = 0;
+            if (!parse(text, x) || !std::isfinite(x)) return "expected a number, got '" + text + "'";
+            if (x > low || (x == low && !exclusive))
+              return x <= high ? "" : format("must be at most {}, got {}", high, x);
+            return format("must be {} {}, got {}", exclusive ? "greater than" : "at least", low, x);
+          },
+          ""};
+}
+
+CLI::Validator one_of(std::vector<std::string> words) {
+  return {[words = std::move(words)](std::string& text) -> std::string {
+            if (std::find(words.begin(), words.end(), text) != words.end()) return "";
+            const std::string guess = nearest(text, words);
+            return "expected " + joined(words) + ", got '" + text + "'" +
+                   (guess.empty() ? "" : "; did you mean '" + guess + "'?");
+          },
+          ""};
+}
+
+std::string nearest(const std::string& word, const std::vector<std::string>& candidates) {
+  std::string best;
+  size_t least = (word.size() <= 3 ? 1 : word.size() <= 6 ? 2 : word.size() / 3) + 1;
+  for (const std::string& c : candidates) {
+    // A beginning counts as near: --opt for --optimizer.
+    const size_t d = word.size() >= 3 && c.starts_with(word) ? 1 : distance(word, c);
+    if (d < least) least = d, best = c;
+  }
+  return best;
+}
+
+std::string help(const CLI::App& app) {
+  const std::string name = (app.get_parent() ? app.get_parent()->get_name() + " " : "") + app.get_name();
+  const auto commands = app.get_subcommands([](const CLI::App*) { return true; });
+  std::string out = wrap(app.get_description(), 0, kWidth) + "\n\nUsage: " + name +
+                    (commands.empty() ? " [OPTIONS]\n" : " COMMAND [OPTIONS]\n");
+  if (!commands.empty()) {
+    out += "\nCommands:\n";
+    for (const CLI::App* c : commands)
+      out += "  " + c->get_name() + std::string(kIndent - 2 - c->get_name().size(), ' ') +
+             wrap(c->get_description(), kIndent, kWidth) + "\n";
+  }
+  std::vector<std::string> groups = app.get_groups();
+  std::rotate(groups.begin(), std::find(groups.begin(), groups.end(), "Options") + 1, groups.end());  // --help: last
+  for (const std::string& group : groups) {
+    std::string lines;
+    for (const CLI::Option* o : app.get_options([&](const CLI::Option* x) { return x->get_group() == group; }))
+      lines += option_line(*o);
+    if (!lines.empty() && !group.empty()) out += "\n" + (group == "Options" ? "Other" : group) + ":\n" + lines;
+  }
+  return out + (app.get_footer().empty() ? "" : "\n" + app.get_footer() + "\n");
+}
+
+int run(CLI::App& app, const Action& action, int argc, char** argv) {
+  const auto chosen = [&]() -> CLI::App& {
+    const auto commands = app.get_subcommands();
+    return commands.empty() ? app : *commands.front();
+  };
+  app.allow_extras();  // reported below, with a guess at what was meant
+  for (CLI::App* command : app.get_subcommands([](CLI::App*) { return true; })) command->allow_extras();
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::CallForHelp&) {
+    std::fputs(help(chosen()).c_str(), stdout);
+    return kOk;
+  } catch (const CLI::CallForVersion& version) {
+    std::puts(version.what());
+    return kOk;
+  } catch (const CLI::ArgumentMismatch& e) {
+    const std::string what = e.what();
+    return usage_error(what.substr(0, what.find(':')) + " needs one value", chosen());
+  } catch (const CLI::ParseError& e) { return usage_error(e.what(), chosen()); }
+  if (const std::string unknown = unknown_word(app); !unknown.empty()) return usage_error(unknown, chosen());
+  if (!action) {
+    std::fputs(help(app).c_str(), stderr);
+    return kUsage;
+  }
+  try {
+    return action();
+  } catch (const Error& e) { std::fprintf(stderr, "holt: %s\n", e.message().c_str()); } catch (const std::bad_alloc&) {
+    std::fprintf(stderr, "holt: out of memory\n");
+  } catch (const std::exception& e) { std::fprintf(stderr, "holt: %s\n", e.what()); }
+  return kError;
+}
+
+}  // namespace holt::app

@@ -1,0 +1,34 @@
+// What the commands share of the command line: validators with messages that say what to write instead, help texts, and
+// the suggestion for a mistyped word.
+#pragma once
+#include <CLI/CLI.hpp>
+#include <functional>
+#include <limits>
+#include <string>
+#include <vector>
+
+namespace holt::app {
+
+/// What a command does once its flags are read; returns the exit code.
+using Action = std::function<int()>;
+
+enum Exit { kOk = 0, kError = 1, kUsage = 2 };
+
+/// An integer of at least `low`.
+CLI::Validator integer(int64_t low = std::numeric_limits<int64_t>::min());
+/// A finite number: low ≤ x, or low < x where `exclusive`; x ≤ high.
+CLI::Validator number(double low, bool exclusive = false, double high = std::numeric_limits<double>::infinity());
+/// One of the words; a mistyped one is answered with the nearest.
+CLI::Validator one_of(std::vector<std::string> words);
+
+/// The candidate nearest to `word` by Levenshtein distance, or "" if none is near enough to be meant.
+std::string nearest(const std::string& word, const std::vector<std::string>& candidates);
+
+/// Usage, description, options by group with their defaults, examples (the app's footer).
+std::string help(const CLI::App& app);
+
+/// Parses and runs. Prints help, and errors as "holt: …" on stderr. Returns the exit code: 0, 1 for holt::Error and
+/// anything else that went wrong, 2 for a wrong command line.
+int run(CLI::App& app, const Action& action, int argc, char** argv);
+
+}  // namespace holt::app

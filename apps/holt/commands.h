@@ -1,0 +1,21 @@
+// The commands. Each adds itself, with its flags and help, to the program; when it is the one called, its parsed flags
+// end up in `action`.
+#pragma once
+#include "apps/holt/cli.h"
+
+namespace holt::app {
+
+void add_train(CLI::App& program, Action& action);
+void add_eval(CLI::App& program, Action& action);
+void add_info(CLI::App& program, Action& action);
+
+/// --device and --threads, the same in every command that computes.
+struct ComputeFlags {
+  std::string device = "cpu";
+  int64_t threads = 0;
+};
+void add_compute_flags(CLI::App& command, ComputeFlags& flags);
+/// Limits OpenMP as --threads says.
+void apply(const ComputeFlags& flags);
+
+}  // namespace holt::app

@@ -1,0 +1,107 @@
+// holt eval: accuracy of a trained model, whole and by class.
+#include <cstdio>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "apps/holt/checkpoint.h"
+#include "apps/holt/commands.h"
+#include "apps/holt/source.h"
+#include "kernels/error.h"
+#include "nn/train_loop.h"
+
+namespace holt::app {
+namespace {
+
+struct Flags {
+  std::string model = "runs/fashion-resnet8", data = "fashion", data_dir, part = "test";
+  int64_t limit = 0, batch = 500;
+  ComputeFlags compute;
+  bool json = false;
+};
+
+// A run folder stands for the model in it.
+std::string model_file(const std::string& path) {
+  namespace fs = std::filesystem;
+  std::error_code ignored;
+  check(fs::exists(path, ignored), "eval: there is no model {}; 'holt train' makes one", path);
+  if (!fs::is_directory(path, ignored)) return path;
+  for (const char* name : {"/model.safetensors", "/checkpoint.safetensors"})
+    if (fs::exists(path + name, ignored)) return path + name;
+  fail("eval: the folder {} holds neither model.safetensors nor checkpoint.safetensors", path);
+}
+
+int evaluate(const Flags& f) {
+  const Device device = parse_device(f.compute.device);
+  const std::string path = model_file(f.model);
+  LoadedModel loaded = load_any_model(path);
+  Source source = load_source(f.data, f.part == "train" ? Part::train : Part::test, f.data_dir, f.limit);
+  const data::Dataset& d = source.dataset;
+  const nn::ModelConfig& c = loaded.model->config();
+  const Shape wanted{d.size(), c.height, c.width, c.channels};
+  check(d.images.shape() == wanted, "eval: {} wants images of {}×{}×{}, those of {} are {}×{}×{}", path, c.height,
+        c.width, c.channels, f.data, d.images.size(1), d.images.size(2), d.images.size(3));
+  check(d.classes == loaded.usage.classes,
+        "eval: {} was trained for other classes than those of {} (its first is '{}', "
+        "that of the data '{}')",
+        path, f.data, loaded.usage.classes.front(), d.classes.front());
+  const data::Loader loader(std::move(source.dataset),
+                            {.batch = f.batch, .normalize = {loaded.usage.mean, loaded.usage.std}});
+  loaded.model->to(device);
+  const nn::Scores s = nn::evaluate(*loaded.model, loader.epoch(0), device);
+
+  const std::vector<std::string>& names = loaded.usage.classes;
+  const auto share = [&](size_t k) {
+    return s.class_samples[k] ? static_cast<double>(s.class_correct[k]) / static_cast<double>(s.class_samples[k]) : 0;
+  };
+  if (f.json) {
+    nlohmann::ordered_json by_class;
+    for (size_t k = 0; k < names.size(); ++k)
+      by_class[names[k]] = {{"samples", s.class_samples[k]}, {"accuracy", share(k)}};
+    const nlohmann::ordered_json out = {{"model", path},        {"data", f.data},   {"part", f.part},
+                                        {"samples", s.samples}, {"loss", s.loss()}, {"accuracy", s.accuracy()},
+                                        {"classes", by_class}};
+    std::puts(out.dump(2).c_str());
+    return kOk;
+  }
+  std::puts(format("{}\n{} on {} ({}), {} images: accuracy {:.2f} %, loss {:.4f}\n", path, nn::to_string(c), f.data,
+                   f.part, s.samples, 100 * s.accuracy(), s.loss())
+                .c_str());
+  for (size_t k = 0; k < names.size(); ++k)
+    std::puts((format("  {:<14}", names[k]) + (s.class_samples[k]
+                                                   ? format("{:6.2f} % of {}", 100 * share(k), s.class_samples[k])
+                                                   : std::string("     no images")))
+                  .c_str());
+  return kOk;
+}
+
+}  // namespace
+
+void add_eval(CLI::App& program, Action& action) {
+  CLI::App* c = program.add_subcommand("eval", "Measure a trained model's accuracy");
+  auto f = std::make_shared<Flags>();
+  const auto add = [&](const char* group, const char* flag, auto& value, const char* type, const char* text,
+                       const CLI::Validator& validator) {
+    c->add_option(flag, value, text)->type_name(type)->group(group)->check(validator)->capture_default_str();
+  };
+  add("Model", "--model", f->model, "FILE", "Model or checkpoint, or the run folder that holds it", {});
+  add("Data", "--data", f->data, "NAME", "Data set: fashion (Fashion-MNIST)", one_of(source_names()));
+  add("Data", "--data-dir", f->data_dir, "DIR", "Folder with its files, if not where the package puts them", {});
+  add("Data", "--part", f->part, "NAME", "test or train", one_of({"test", "train"}));
+  add("Data", "--limit", f->limit, "N", "Use the first N images only; 0: all", integer(0));
+  add("Data", "--batch", f->batch, "N", "Images at a time", integer(1));
+  add_compute_flags(*c, f->compute);
+  c->add_flag("--json", f->json, "Print JSON")->group("Output");
+  c->footer(
+      "Examples:\n"
+      "  holt eval\n"
+      "  holt eval --model runs/deep/model.safetensors --part train\n"
+      "  holt eval --model runs/deep --json | jq .accuracy");
+  c->callback([f, &action] {
+    action = [f] {
+      apply(f->compute);
+      return evaluate(*f);
+    };
+  });
+}
+
+}  // namespace holt::app

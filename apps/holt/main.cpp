@@ -1,0 +1,24 @@
+// The `holt` program: finds the command, runs it, turns errors into messages and exit codes.
+#include "apps/holt/commands.h"
+#include "kernels/build_info.h"
+#include "kernels/error.h"
+
+int main(int argc, char** argv) {
+  using namespace holt;
+  CLI::App program("holt trains image classifiers, and adapts them to new domains from partial data.", "holt");
+  program.option_defaults()->take_last();  // of an option given twice; a script's own can so be overridden
+  app::Action action;
+  app::add_train(program, action);
+  app::add_eval(program, action);
+  app::add_info(program, action);
+  program.set_version_flag("--version", format("holt {} ({})", build_info().version, build_info().commit),
+                           "Print version and commit");
+  program.footer(
+      "Examples:\n"
+      "  holt train                     train resnet8 on Fashion-MNIST, about two minutes\n"
+      "  holt eval --model runs/fashion-resnet8\n"
+      "  holt info --peaks              what this build and this machine can do\n"
+      "\n"
+      "holt COMMAND --help explains a command. Exit codes: 0 done, 1 failed, 2 wrong command line.");
+  return app::run(program, action, argc, argv);
+}

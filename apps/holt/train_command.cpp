@@ -1,0 +1,143 @@
+// holt train: the flags.
+#include <nlohmann/json.hpp>
+
+#include "apps/holt/commands.h"
+#include "apps/holt/source.h"
+#include "apps/holt/train.h"
+#include "kernels/error.h"
+#include "nn/models/registry.h"
+
+namespace holt::app {
+namespace {
+
+using Json = nlohmann::json;
+
+struct Flags {
+  TrainOptions options;
+  ComputeFlags compute;
+  CLI::Option *lr = nullptr, *weight_decay = nullptr;
+  std::vector<std::pair<CLI::Option*, std::string>> configured;  ///< flag, and its key in the configuration
+};
+
+// What suits the optimiser, where nothing is given.
+double standard_lr(const std::string& optimizer) { return optimizer == "adamw" ? 0.003 : 0.1; }
+double standard_decay(const std::string& optimizer) { return optimizer == "adamw" ? 0.05 : 5e-4; }
+
+CLI::Validator model_name() {
+  return {[](std::string& text) -> std::string {
+            std::vector<std::string> names;
+            for (const nn::ModelEntry& m : nn::models()) names.push_back(m.name);
+            std::string name = text.substr(0, text.find(':'));
+            return one_of(names)(name);
+          },
+          ""};
+}
+
+std::string model_list() {
+  std::string all;
+  for (const nn::ModelEntry& m : nn::models()) all += (all.empty() ? "" : ", ") + m.name;
+  return all;
+}
+
+// The run's own configuration rules; a flag that says something else is an error, not ignored.
+void check_agrees(const Flags& f, const TrainConfig& run) {
+  const Json asked = f.options.config, has = run;
+  for (const auto& [flag, key] : f.configured)
+    check(flag->count() == 0 || asked.at(key) == has.at(key),
+          "train: --{} {} differs from the run in {}, which has {}; leave it out to resume, or start another run",
+          flag->get_lnames()[0], asked.at(key).dump(), f.options.out, has.at(key).dump());
+}
+
+}  // namespace
+
+void add_train(CLI::App& program, Action& action) {
+  CLI::App* c = program.add_subcommand("train", "Train an image classifier from scratch");
+  auto f = std::make_shared<Flags>();
+  TrainConfig& t = f->options.config;
+  const auto add = [&](const char* group, const std::string& flag, auto& value, const char* type,
+                       const std::string& text, const CLI::Validator& validator) {
+    CLI::Option* o = c->add_option("--" + flag, value, text)->type_name(type)->group(group)->check(validator);
+    o->capture_default_str();
+    std::string key = flag;
+    std::replace(key.begin(), key.end(), '-', '_');
+    if (Json(t).contains(key)) f->configured.emplace_back(o, key);
+    return o;
+  };
+
+  add("Data", "data", t.data, "NAME", "Data set: fashion (Fashion-MNIST)", one_of(source_names()));
+  add("Data", "data-dir", f->options.data_dir, "DIR", "Folder with its files, if not where the package puts them", {});
+  add("Data", "limit-train", t.limit_train, "N", "Use the first N training images only; 0: all", integer(0));
+  add("Data", "limit-test", t.limit_test, "N", "Use the first N test images only; 0: all", integer(0));
+  add("Data", "pad", t.pad, "N", "Shift training images at random by up to N pixels", integer(0));
+  f->configured.emplace_back(
+      c->add_flag("--no-flip{false}", t.flip, "Do not mirror training images at random")->group("Data"), "flip");
+
+  add("Model", "model", t.model, "NAME", "One of " + model_list() + "; options behind a colon: resnet8:shortcut=B",
+      model_name());
+
+  add("Training", "epochs", t.epochs, "N", "How often to go through the training images", integer(1));
+  add("Training", "max-steps", t.max_steps, "N", "End after N steps, and the schedule with them; 0: no limit",
+      integer(0));
+  add("Training", "batch", t.batch, "N", "Images in a step", integer(1));
+  add("Training", "optimizer", t.optimizer, "NAME", "sgd (with Nesterov momentum) or adamw", one_of({"sgd", "adamw"}));
+  f->lr =
+      add("Training", "lr", t.lr, "X", "Learning rate at its highest [0.1 for sgd, 0.003 for adamw]", number(0, true))
+          ->default_str("");
+  add("Training", "momentum", t.momentum, "X", "Momentum of sgd", number(0, false, 1));
+  f->weight_decay = add("Training", "weight-decay", t.weight_decay, "X",
+                        "Weight decay of everything but biases and norms [5e-4 for sgd, 0.05 for adamw]", number(0))
+                        ->default_str("");
+  add("Training", "schedule", t.schedule, "NAME",
+      "Learning rate over the run: cosine (to zero, after a warm-up), step (a tenth at ½ and ¾), constant",
+      one_of({"cosine", "step", "constant"}));
+  add("Training", "warmup", t.warmup, "X", "Part of the run in which cosine's learning rate rises",
+      number(0, false, 1));
+  add("Training", "label-smoothing", t.label_smoothing, "X", "Share of each target spread over all classes",
+      number(0, false, 1));
+  add("Training", "seed", t.seed, "N", "Seed of weights, order and augmentation: the same seed, the same result",
+      integer(0));
+
+  add_compute_flags(*c, f->compute);
+
+  f->options.out = "";
+  c->add_option("--out", f->options.out, "Run folder: checkpoint, model, log [runs/DATA-MODEL]")
+      ->type_name("DIR")
+      ->group("Run folder");
+  CLI::Option* resume =
+      c->add_flag(
+           "--resume", f->options.resume,
+           "Continue the run in the folder where it stopped; the result is the same, bit for bit, as without the "
+           "stop (cpu). Its configuration is taken from the checkpoint")
+          ->group("Run folder");
+  c->add_flag("--overwrite", f->options.overwrite, "Replace the run in the folder")
+      ->group("Run folder")
+      ->excludes(resume);
+  c->add_flag("--plain", f->options.plain, "Plain lines instead of a progress line, as when the output is a file")
+      ->group("Run folder");
+  c->footer(
+      "The run folder gets checkpoint.safetensors and a line of log.jsonl after each epoch, model.safetensors at the "
+      "end.\n"
+      "Ctrl-C stops after the current step with a checkpoint (exit code 130), a second one stops at once.\n"
+      "\n"
+      "Examples:\n"
+      "  holt train                                           resnet8 on Fashion-MNIST\n"
+      "  holt train --resume                                  go on after Ctrl-C, a crash or a reboot\n"
+      "  holt train --model resnet20 --epochs 20 --out runs/deep\n"
+      "  holt train --optimizer adamw --lr 0.002 --schedule constant --out runs/adamw\n"
+      "  holt train --device simt --limit-train 200 --limit-test 200 --max-steps 3 --out runs/simt");
+
+  c->callback([f, &action] {
+    TrainOptions& o = f->options;
+    if (f->lr->count() == 0) o.config.lr = standard_lr(o.config.optimizer);
+    if (f->weight_decay->count() == 0) o.config.weight_decay = standard_decay(o.config.optimizer);
+    if (o.out.empty()) o.out = "runs/" + o.config.data + "-" + o.config.model.substr(0, o.config.model.find(':'));
+    o.device = f->compute.device;
+    o.check_resumed = [f](const TrainConfig& run) { check_agrees(*f, run); };
+    action = [f] {
+      apply(f->compute);
+      return train(f->options);
+    };
+  });
+}
+
+}  // namespace holt::app
