@@ -1,10 +1,7 @@
 // The `holt` program as a person uses it: started as a process, on a small data set in the true format that is made
 // here.
-#include <fcntl.h>
 #include <gtest/gtest.h>
-#include <poll.h>
 #include <signal.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -17,6 +14,7 @@
 #include "kernels/error.h"
 #include "kernels/philox.h"
 #include "kernels/stream.h"
+#include "tests/harness/process.h"
 
 namespace holt {
 namespace {
@@ -27,86 +25,8 @@ using Arguments = std::vector<std::string>;
 
 constexpr const char* kProgram = HOLT_BINARY_DIR "/holt";
 
-struct Result {
-  int code = -1;  ///< exit code; 128 + signal if one ended it
-  std::string out, err;
-};
-
-/// A running program. stdout and stderr are read while it runs.
-class Process {
- public:
-  explicit Process(Arguments arguments, const std::string& program = kProgram) {
-    int out[2], err[2];
-    EXPECT_EQ(pipe2(out, O_CLOEXEC) + pipe2(err, O_CLOEXEC), 0);
-    arguments.insert(arguments.begin(), program);
-    std::vector<char*> argv;
-    for (std::string& a : arguments) argv.push_back(a.data());
-    argv.push_back(nullptr);
-    pid_ = fork();
-    if (pid_ == 0) {
-      dup2(out[1], STDOUT_FILENO);
-      dup2(err[1], STDERR_FILENO);
-      execvp(argv[0], argv.data());
-      _exit(127);
-    }
-    close(out[1]), close(err[1]);
-    fds_[0] = {out[0], POLLIN, 0}, fds_[1] = {err[0], POLLIN, 0};
-  }
-  ~Process() {
-    if (pid_ > 0 && !waited_) kill(pid_, SIGKILL), waitpid(pid_, nullptr, 0);
-    for (pollfd& f : fds_)
-      if (f.fd >= 0) close(f.fd);
-  }
-  Process(const Process&) = delete;
-  Process& operator=(const Process&) = delete;
-
-  void send(int signal) const { kill(pid_, signal); }
-
-  /// Reads until stdout holds `text`; false if the program ends first.
-  bool wait_for(const std::string& text) {
-    while (result_.out.find(text) == std::string::npos)
-      if (!read_some()) return false;
-    return true;
-  }
-  /// Reads to the end.
-  Result finish() {
-    while (read_some()) {}
-    int status = 0;
-    waitpid(pid_, &status, 0);
-    waited_ = true;
-    result_.code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-    return result_;
-  }
-
- private:
-  bool read_some() {
-    if (fds_[0].fd < 0 && fds_[1].fd < 0) return false;
-    if (poll(fds_, 2, 60'000) <= 0) {
-      ADD_FAILURE() << "no output for a minute; so far:\n" << result_.out << result_.err;
-      kill(pid_, SIGKILL);
-      return false;
-    }
-    for (int i = 0; i < 2; ++i) {
-      if (fds_[i].fd < 0 || !fds_[i].revents) continue;
-      char buffer[4096];
-      const ssize_t n = read(fds_[i].fd, buffer, sizeof buffer);
-      if (n > 0) {
-        (i == 0 ? result_.out : result_.err).append(buffer, static_cast<size_t>(n));
-      } else {
-        close(fds_[i].fd);
-        fds_[i].fd = -1;
-      }
-    }
-    return true;
-  }
-
-  pid_t pid_;
-  bool waited_ = false;
-  pollfd fds_[2];
-  Result result_;
-};
-
-Result holt_run(const Arguments& arguments) { return Process(arguments).finish(); }
+using test::Process, test::Result;
+Result holt_run(const Arguments& arguments) { return Process(arguments, kProgram).finish(); }
 
 std::string bytes_of(const fs::path& path) {
   std::ifstream in(path, std::ios::binary);
@@ -285,7 +205,7 @@ TEST_F(CliTest, TheSameSeedTheSameRun) {
 // kill -9 after the first epoch, then --resume: as if nothing had been.
 TEST_F(CliTest, ResumesAfterAKill) {
   {
-    Process p(train("killed"));
+    Process p(train("killed"), kProgram);
     ASSERT_TRUE(p.wait_for("epoch 1/3  train loss"));
     p.send(SIGKILL);
     EXPECT_EQ(p.finish().code, 128 + SIGKILL);
@@ -300,7 +220,7 @@ TEST_F(CliTest, ResumesAfterAKill) {
 TEST_F(CliTest, ResumesAfterCtrlC) {
   Arguments arguments = train("stopped");
   for (const auto& [line, signal] : {std::pair{"epoch 1/3   4/13", SIGINT}, {"epoch 2/3   7/13", SIGTERM}}) {
-    Process p(arguments);
+    Process p(arguments, kProgram);
     ASSERT_TRUE(p.wait_for(line));
     p.send(signal);
     const Result r = p.finish();
@@ -317,7 +237,7 @@ TEST_F(CliTest, ResumesAfterCtrlC) {
 
 TEST_F(CliTest, SecondCtrlCEndsAtOnce) {
   // The emulated GPU is so slow that the first step is still running when the second signal comes.
-  Process p(train("impatient", {"--device", "simt", "--model", "resnet8"}));
+  Process p(train("impatient", {"--device", "simt", "--model", "resnet8"}), kProgram);
   ASSERT_TRUE(p.wait_for("steps"));
   std::this_thread::sleep_for(std::chrono::milliseconds(300));
   p.send(SIGINT);
@@ -362,7 +282,7 @@ TEST_F(CliTest, FolderErrors) {
 }
 
 TEST_F(CliTest, TwoRunsInOneFolder) {
-  Process first(train("shared", {"--epochs", "500"}));
+  Process first(train("shared", {"--epochs", "500"}), kProgram);
   ASSERT_TRUE(first.wait_for("train loss"));
   expect_fails(resume("shared"), 1, "another process is training in");
   first.send(SIGINT);
