@@ -21,7 +21,7 @@ __global__ void well_behaved(const float* x, float* y) {
 
 // ":<line>" of the line of this file that ends in a comment with `text`.
 std::string line_of(const std::string& text) {
-  std::ifstream file(__FILE__);
+  std::ifstream file(HOLT_SOURCE_DIR "/tests/simt_faults_test.cpp");
   std::string line;
   for (int n = 1; std::getline(file, line); ++n)
     if (line.ends_with("// " + text)) return format(":{}", n);

@@ -17,7 +17,7 @@ constexpr uint64_t kSchedules = 5;
 
 // "simt_race_test.cpp:<line>" of the line of this file that ends in a comment with `text`.
 std::string line_of(const std::string& text) {
-  std::ifstream file(__FILE__);
+  std::ifstream file(HOLT_SOURCE_DIR "/tests/race/simt_race_test.cpp");
   std::string line;
   for (int n = 1; std::getline(file, line); ++n)
     if (line.ends_with("// " + text)) return format("simt_race_test.cpp:{}", n);
