@@ -42,17 +42,18 @@ size_t race_count = 0;
 
 // "file:line" of the kernel's own code: the innermost frame that is neither the emulator's nor the dialect's.
 std::string line_of(const Access& a) {
-  std::string innermost = "a line that ThreadSanitizer has forgotten";
+  std::string innermost;
   for (void* pc : a.trace) {
     if (!pc) break;
     char text[1024];
     __sanitizer_symbolize_pc(pc, "%s:%l", text, sizeof text);
+    if (std::strstr(text, "<null>")) continue;  // no debug information
     const char* name = std::strrchr(text, '/') ? std::strrchr(text, '/') + 1 : text;
-    if (pc == a.trace[0]) innermost = name;
+    if (innermost.empty()) innermost = name;
     if (!std::strstr(text, "kernels/simt/") && !std::strstr(text, "gpu.cuh") && !std::strstr(text, "/include/"))
       return name;
   }
-  return innermost;
+  return innermost.empty() ? "a line that ThreadSanitizer has forgotten" : innermost;
 }
 
 std::string describe(const Access& a) {
