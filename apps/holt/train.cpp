@@ -33,6 +33,8 @@ class Run {
       : folder_(folder),
         config_(from ? from->config : o.config),
         device_(parse_device(o.device)),
+        elsewhere_((o.data_dir.empty() ? "" : " --data-dir " + o.data_dir) +
+                   (device_ == Device{} ? "" : " --device " + o.device)),
         progress_(o.plain),
         train_(load(o, Part::train)),
         test_(load(o, Part::test)) {
@@ -75,8 +77,8 @@ class Run {
     while (!finished())
       if (!epoch(interrupt)) {
         save();
-        progress_.line(format("stopped in epoch {} after step {}; saved. Continue with: holt train --resume --out {}",
-                              at_.epoch + 1, at_.step, folder_.path()));
+        progress_.line(format("stopped in epoch {} after step {}; saved. Continue with: holt train --resume --out {}{}",
+                              at_.epoch + 1, at_.step, folder_.path(), elsewhere_));
         return 128 + interrupt.signal();
       }
     nn::save_model(folder_.model(), *model_, nn::to_metadata(usage_));
@@ -246,6 +248,7 @@ class Run {
   const RunFolder& folder_;
   TrainConfig config_;
   Device device_;
+  std::string elsewhere_;  // flags that a resumed run needs again: no part of its configuration
   Progress progress_;
   data::Loader train_, test_;
   nn::Usage usage_;
