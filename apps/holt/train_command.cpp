@@ -132,10 +132,11 @@ void add_train(CLI::App& program, Action& action) {
     if (f->weight_decay->count() == 0) o.config.weight_decay = standard_decay(o.config.optimizer);
     if (o.out.empty()) o.out = "runs/" + o.config.data + "-" + o.config.model.substr(0, o.config.model.find(':'));
     o.device = f->compute.device;
-    o.check_resumed = [f](const TrainConfig& run) { check_agrees(*f, run); };
     action = [f] {
       apply(f->compute);
-      return train(f->options);
+      TrainOptions o = f->options;
+      o.check_resumed = [&](const TrainConfig& run) { check_agrees(*f, run); };
+      return train(o);
     };
   });
 }
