@@ -37,8 +37,9 @@ void register_all(Scope scope) {
         if (c.dtype == DType::f64 && d.kind != Device::cpu) continue;  // f64 exists on cpu only
         if (d.kind == Device::cuda && !kHasCuda) continue;
         const std::string name = format("{} {} {}", c.op, c.shape, c.dtype);
-        testing::RegisterTest((family->name + "_" + to_string(d)).c_str(), name.c_str(), nullptr, nullptr, __FILE__,
-                              __LINE__, [c = std::move(c), d]() -> testing::Test* { return new CaseTest(c, d); });
+        const std::string device = d.kind == Device::cuda ? "cuda" : to_string(d);
+        testing::RegisterTest((family->name + "_" + device).c_str(), name.c_str(), nullptr, nullptr, __FILE__, __LINE__,
+                              [c = std::move(c), d]() -> testing::Test* { return new CaseTest(c, d); });
       }
     if (family->gradients && scope == Scope::test)
       for (Gradient& g : family->gradients())
