@@ -35,6 +35,7 @@ Json position_json(const Position& p) {
           {"class_correct", p.scores.class_correct},
           {"best_accuracy", p.best_accuracy},
           {"best_epoch", p.best_epoch},
+          {"threads", p.threads},
           {"last_accuracy", p.last_accuracy}};
 }
 
@@ -49,6 +50,7 @@ Position parse_position(const Json& j) {
   j.at("class_correct").get_to(p.scores.class_correct);
   j.at("best_accuracy").get_to(p.best_accuracy);
   j.at("best_epoch").get_to(p.best_epoch);
+  j.at("threads").get_to(p.threads);
   j.at("last_accuracy").get_to(p.last_accuracy);
   return p;
 }

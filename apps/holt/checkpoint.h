@@ -17,6 +17,7 @@ struct Position {
   nn::Scores scores = {};       ///< of this epoch's steps so far
   double best_accuracy = 0;     ///< of the finished epochs, on the test set
   int64_t best_epoch = -1;      ///< where that was; −1: none yet
+  int threads = 1;              ///< of the cpu that did the last step: their number changes the last bits of sums
   double last_accuracy = 0;     ///< of the newest finished epoch
 };
 

@@ -151,6 +151,10 @@ class Run {
     progress_.line(format("  {}, learning rate {} ({}), batch {}, {} epochs = {} steps", config_.optimizer, config_.lr,
                           config_.schedule, config_.batch, config_.epochs, total_));
     if (resumed) progress_.line(format("  continuing in epoch {} after step {}", at_.epoch + 1, at_.step));
+    if (at_.threads != omp_get_max_threads() && resumed && !finished())
+      progress_.line(format("  note: until here it had {} threads; with {} the last digits may differ", at_.threads,
+                            omp_get_max_threads()));
+    if (!finished()) at_.threads = omp_get_max_threads();
   }
 
   // Trains to the end of the current epoch, tests, logs, saves. False if a signal came between two steps.

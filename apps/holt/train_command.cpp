@@ -107,7 +107,7 @@ void add_train(CLI::App& program, Action& action) {
       c->add_flag(
            "--resume", f->options.resume,
            "Continue the run in the folder where it stopped; the result is the same, bit for bit, as without the "
-           "stop (cpu). Its configuration is taken from the checkpoint")
+           "stop (on cpu, with as many threads). Its configuration is taken from the checkpoint")
           ->group("Run folder");
   c->add_flag("--overwrite", f->options.overwrite, "Replace the run in the folder")
       ->group("Run folder")
