@@ -50,7 +50,9 @@ TEST(OneDnn, AWarmStepAsksTheSystemForNothing) {
   getrusage(RUSAGE_SELF, &after);
   EXPECT_EQ(memory_stats(Device::cpu).system_allocations, allocations);
   EXPECT_EQ(memory_stats(Device::cpu).current, current);
+#if !defined(__SANITIZE_ADDRESS__)                    // its quarantine gives every small allocation new pages
   EXPECT_LT(after.ru_minflt - before.ru_minflt, 20);  // a page fault in each step would be 100
+#endif
 }
 
 TEST(OneDnn, ThreadsShareThePrimitives) {

@@ -66,8 +66,8 @@ class Process {
  private:
   bool read_some() {
     if (fds_[0].fd < 0 && fds_[1].fd < 0) return false;
-    if (poll(fds_.data(), fds_.size(), 60'000) <= 0) {
-      ADD_FAILURE() << "no output for a minute; so far:\n" << result_.out << result_.err;
+    if (poll(fds_.data(), fds_.size(), 300'000) <= 0) {
+      ADD_FAILURE() << "no output for five minutes; so far:\n" << result_.out << result_.err;
       kill(pid_, SIGKILL);
       return false;
     }
