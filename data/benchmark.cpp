@@ -1,0 +1,38 @@
+#include "data/benchmark.h"
+
+#include <cstring>
+
+namespace holt::data {
+
+const std::vector<BenchmarkEntry>& benchmarks() {
+  static const std::vector<BenchmarkEntry> all = {};
+  return all;
+}
+
+std::unique_ptr<Benchmark> open_benchmark(const std::string& name, const BenchmarkOptions& options) {
+  std::string known;
+  for (const BenchmarkEntry& e : benchmarks()) {
+    if (e.name == name) return e.open(options);
+    known += (known.empty() ? "" : ", ") + e.name;
+  }
+  fail("data: there is no benchmark '{}'; known are {}", name, known);
+}
+
+Dataset select(const Dataset& dataset, const std::vector<int64_t>& positions) {
+  Shape shape = dataset.images.shape();
+  const int64_t n = shape[0], count = static_cast<int64_t>(positions.size());
+  shape.set(0, count);
+  Dataset chosen{dataset.name, empty(shape, dataset.images.dtype()), empty({count}, DType::i64), dataset.classes};
+  const size_t bytes = n ? dataset.images.bytes() / static_cast<size_t>(n) : 0;
+  const auto* from = static_cast<const std::byte*>(dataset.images.raw());
+  auto* to = static_cast<std::byte*>(chosen.images.raw());
+  for (int64_t i = 0; i < count; ++i) {
+    const int64_t p = positions[i];
+    check(p >= 0 && p < n, "select: position {} is outside the data set of {} samples", p, n);
+    std::memcpy(to + static_cast<size_t>(i) * bytes, from + static_cast<size_t>(p) * bytes, bytes);
+    chosen.labels.data<int64_t>()[i] = dataset.labels.data<int64_t>()[p];
+  }
+  return chosen;
+}
+
+}  // namespace holt::data
