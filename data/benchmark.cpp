@@ -1,11 +1,17 @@
 #include "data/benchmark.h"
 
+#include <algorithm>
 #include <cstring>
+
+#include "data/fashion_camera.h"
 
 namespace holt::data {
 
 const std::vector<BenchmarkEntry>& benchmarks() {
-  static const std::vector<BenchmarkEntry> all = {};
+  static const std::vector<BenchmarkEntry> all = {
+      {"fashion", "Fashion-MNIST, and the same clothes under a simulated camera (10 classes, 28×28 grey)",
+       "Debian's package dataset-fashion-mnist, or its files (--data-dir)", open_fashion},
+  };
   return all;
 }
 
@@ -16,6 +22,15 @@ std::unique_ptr<Benchmark> open_benchmark(const std::string& name, const Benchma
     known += (known.empty() ? "" : ", ") + e.name;
   }
   fail("data: there is no benchmark '{}'; known are {}", name, known);
+}
+
+size_t domain_index(const Benchmark& benchmark, const std::string& name, const std::string& domain) {
+  const std::vector<std::string>& all = benchmark.domains();
+  const auto found = std::find(all.begin(), all.end(), domain);
+  if (found != all.end()) return static_cast<size_t>(found - all.begin());
+  std::string known;
+  for (const std::string& d : all) known += (known.empty() ? "" : ", ") + d;
+  fail("{}: there is no domain '{}'; known are {}", name, domain, known);
 }
 
 Dataset select(const Dataset& dataset, const std::vector<int64_t>& positions) {

@@ -54,6 +54,10 @@ const std::vector<BenchmarkEntry>& benchmarks();
 /// Error for an unknown name (lists the known ones), and for a folder that is needed and was not given.
 std::unique_ptr<Benchmark> open_benchmark(const std::string& name, const BenchmarkOptions& options = {});
 
+/// The position of `domain` in benchmark.domains(); Error (lists the known ones) if it is none of them. `name` is the
+/// benchmark's, for the message.
+size_t domain_index(const Benchmark& benchmark, const std::string& name, const std::string& domain);
+
 /// The samples at these positions, in this order. Copies.
 Dataset select(const Dataset& dataset, const std::vector<int64_t>& positions);
 

@@ -20,12 +20,16 @@ std::string find(const std::string& folder, const std::string& name) {
 
 }  // namespace
 
+const std::vector<std::string>& fashion_classes() {
+  static const std::vector<std::string> names = {"T-shirt/top", "Trouser", "Pullover", "Dress", "Coat",
+                                                 "Sandal",      "Shirt",   "Sneaker",  "Bag",   "Ankle boot"};
+  return names;
+}
+
 Dataset fashion(Split split, const std::string& folder) {
   const std::string part = split == Split::train ? "train" : "t10k";
-  return read_idx_pair(
-      find(folder, part + "-images-idx3-ubyte"), find(folder, part + "-labels-idx1-ubyte"),
-      split == Split::train ? "fashion (train)" : "fashion (test)",
-      {"T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"});
+  return read_idx_pair(find(folder, part + "-images-idx3-ubyte"), find(folder, part + "-labels-idx1-ubyte"),
+                       split == Split::train ? "fashion (train)" : "fashion (test)", fashion_classes());
 }
 
 }  // namespace holt::data

@@ -11,6 +11,9 @@ inline constexpr const char* kFashionFolder = "/usr/share/datasets/fashion-mnist
 /// Mean and standard deviation of the training pixels, scaled to 0 … 1.
 inline constexpr float kFashionMean = 0.2860f, kFashionStd = 0.3530f;
 
+/// The ten classes, in the order of their labels.
+const std::vector<std::string>& fashion_classes();
+
 /// Reads {train,t10k}-{images-idx3,labels-idx1}-ubyte, with or without .gz, from `folder`. Error if it is not there,
 /// with the way to get it.
 Dataset fashion(Split split, const std::string& folder = kFashionFolder);
