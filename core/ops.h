@@ -102,5 +102,9 @@ Tensor dropout(const Tensor& x, double p, Generator& generator);
 /// Copies with axes reordered: result.shape[i] = x.shape[axes[i]].
 Tensor permute(const Tensor& x, const std::vector<int>& axes);
 Tensor transpose(const Tensor& x, int axis0, int axis1);
+/// Bilinear samples of x [N,H,W,C] at (I + A)[X, Y, 1]ᵀ / (1 + P₁X + P₂Y), zeros outside: theta [8] = A (2×3, row by
+/// row), P; f32 (f64 for f64 x), shared by all images. X and Y are −1 … 1 between the image's edges (PyTorch's
+/// grid_sample with align_corners=False). theta = 0 gives x itself.
+Tensor projective_sample(const Tensor& x, const Tensor& theta);
 
 }  // namespace holt
