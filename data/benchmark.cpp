@@ -4,11 +4,14 @@
 #include <cstring>
 
 #include "data/fashion_camera.h"
+#include "data/glyphs.h"
 
 namespace holt::data {
 
 const std::vector<BenchmarkEntry>& benchmarks() {
   static const std::vector<BenchmarkEntry> all = {
+      {"glyphs", "Letters and digits in 55 text fonts, and in ten people's hands (62 classes, 28×28 grey)", "",
+       open_glyphs},
       {"fashion", "Fashion-MNIST, and the same clothes under a simulated camera (10 classes, 28×28 grey)",
        "Debian's package dataset-fashion-mnist, or its files (--data-dir)", open_fashion},
   };
