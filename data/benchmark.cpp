@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "data/fashion_camera.h"
+#include "data/folder.h"
 #include "data/glyphs.h"
 
 namespace holt::data {
@@ -14,6 +15,8 @@ const std::vector<BenchmarkEntry>& benchmarks() {
        open_glyphs},
       {"fashion", "Fashion-MNIST, and the same clothes under a simulated camera (10 classes, 28×28 grey)",
        "Debian's package dataset-fashion-mnist, or its files (--data-dir)", open_fashion},
+      {"folder", "Your own images: folders domain/class/image, or lists of `path label` (RGB, 224×224 or --image-size)",
+       "the folder (--data-dir)", open_folder},
   };
   return all;
 }

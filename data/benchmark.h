@@ -19,6 +19,8 @@ enum class Part { train, test };
 struct BenchmarkOptions {
   std::string folder = {};  ///< where the files are; "" = where the package puts them
   int64_t image_size = 0;   ///< side of the square images in pixels; 0 = the benchmark's own
+  /// Leave out images that cannot be decoded (the data set's name then says how many) instead of failing.
+  bool skip_corrupt = false;
 };
 
 class Benchmark {

@@ -27,12 +27,12 @@ double coordinate(int64_t i, int64_t n) { return (2 * static_cast<double>(i) + 1
 double position(double x, int64_t n) { return ((x + 1) * static_cast<double>(n) - 1) / 2; }
 
 void warp(const Camera& camera, double angle, const uint8_t* image, Size s, float* out) {
-  // Looking up the input for an output turns the other way: clockwise on the picture, Y being down.
+  // Turning the place that is looked up clockwise, Y being down, turns the object the other way.
   const double c = std::cos(angle) / camera.scale, k = std::sin(angle) / camera.scale, p = camera.projective;
   for (int64_t row = 0; row < s.height; ++row)
     for (int64_t column = 0; column < s.width; ++column, out += s.channels) {
       const double x = coordinate(column, s.width), y = coordinate(row, s.height), depth = 1 + p * x + p * y;
-      const double fx = position((c * x + k * y) / depth, s.width), fy = position((c * y - k * x) / depth, s.height);
+      const double fx = position((c * x - k * y) / depth, s.width), fy = position((c * y + k * x) / depth, s.height);
       const double x0 = std::floor(fx), y0 = std::floor(fy);
       std::fill_n(out, s.channels, 0.0f);
       for (int dy = 0; dy < 2; ++dy)

@@ -2,7 +2,7 @@
 //
 // With X, Y ∈ −1 … 1 over the output image (pixel centres; X to the right, Y down), one image v becomes
 //
-//   w(X, Y) = v(R(−θ)·[X, Y]ᵀ / (scale·(1 + p·X + p·Y)))         bilinear, 0 outside the image
+//   w(X, Y) = v(R(θ)·[X, Y]ᵀ / (scale·(1 + p·X + p·Y)))          bilinear, 0 outside the image
 //   u       = w ∗ Gaussian(σ pixels)                               5 × 5, 0 outside the image
 //   out     = gain·u + background·(1 − u) + noise                  cut to 0 … 1
 //
@@ -22,7 +22,7 @@
 namespace holt::data {
 
 struct Camera {
-  double rotation = 12, rotation_range = 8;  ///< degrees; positive turns the object clockwise
+  double rotation = 12, rotation_range = 8;  ///< degrees; positive turns the object counter-clockwise
   double projective = 0.10, scale = 0.95;
   double blur = 0.6;  ///< σ in pixels
   double gain = 0.95;

@@ -62,9 +62,9 @@ TEST(Camera, TurnsAndShrinks) {
   }
   ASSERT_GT(mass, 0.05);
   x = (2 * x / mass + 1) / 101 - 1, y = (2 * y / mass + 1) / 101 - 1;
-  // (80/101, 0)·(1 + 0.1·(x + y)) = R·(x, y)/0.5, solved for where the dot should be.
+  // (80/101, 0)·(1 + 0.1·(x + y)) = R·(x, y)/0.5, solved for where the dot is.
   EXPECT_NEAR(std::hypot(x, y) / 0.5, 80.0 / 101 * (1 + 0.1 * (x + y)), 0.02);
-  EXPECT_NEAR(std::atan2(y, x), 30 * std::numbers::pi / 180, 0.02);  // Y is down: clockwise
+  EXPECT_NEAR(std::atan2(y, x), -30 * std::numbers::pi / 180, 0.02);  // Y is down: counter-clockwise
 }
 
 TEST(Camera, GainBackgroundAndNoise) {

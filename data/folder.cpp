@@ -1,0 +1,177 @@
+#include "data/folder.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <set>
+
+#include "data/image_lists.h"
+
+namespace holt::data {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr double kTrainShare = 0.7;
+
+// The names in a folder that do not begin with a dot, sorted; folders and files apart.
+struct Listing {
+  std::vector<std::string> folders, files;
+};
+
+Listing list(const fs::path& folder) {
+  Listing l;
+  std::error_code error;
+  for (auto it = fs::directory_iterator(folder, error); !error && it != fs::directory_iterator(); it.increment(error)) {
+    const std::string name = it->path().filename().string();
+    if (name.starts_with(".")) continue;
+    std::error_code broken;  // a link to nowhere, or to itself
+    const fs::file_status status = it->status(broken);
+    if (broken && status.type() != fs::file_type::not_found)
+      fail("folder: cannot read {}: {}", it->path().string(), broken.message());
+    (status.type() == fs::file_type::directory ? l.folders : l.files).push_back(name);
+  }
+  check(!error, "folder: cannot read {}: {}", folder.string(), error.message());
+  std::sort(l.folders.begin(), l.folders.end());
+  std::sort(l.files.begin(), l.files.end());
+  return l;
+}
+
+bool has(const std::vector<std::string>& names, const std::string& name) {
+  return std::binary_search(names.begin(), names.end(), name);
+}
+
+// A class folder's images by class name, of one domain or one of its two parts.
+using ByClass = std::map<std::string, std::vector<std::string>>;
+
+ByClass read_classes(const fs::path& folder) {
+  ByClass classes;
+  const Listing l = list(folder);
+  for (const std::string& f : l.files)
+    check(!has_image_name(f), "folder: {} lies beside class folders; expected <domain>/<class>/<image>",
+          (folder / f).string());
+  check(!l.folders.empty(), "folder: {} holds no class folders", folder.string());
+  for (const std::string& name : l.folders) {
+    const Listing images = list(folder / name);
+    check(images.folders.empty(), "folder: {} is a folder inside a class; expected <domain>/<class>/<image>",
+          images.folders.empty() ? "" : (folder / name / images.folders.front()).string());
+    std::vector<std::string>& paths = classes[name];
+    for (const std::string& image : images.files)
+      if (has_image_name(image)) paths.push_back((folder / name / image).string());
+  }
+  return classes;
+}
+
+ImageDomains read_tree(const std::string& folder) {
+  const Listing top = list(folder);
+  check(!top.folders.empty(),
+        "folder: {} holds neither folders nor lists; expected <domain>/<class>/<image>, or <domain>.txt", folder);
+  struct Parts {
+    ByClass train, test;
+    bool split;
+  };
+  std::map<std::string, Parts> parts;
+  std::map<std::string, size_t> images;  // of each class, in all domains
+  for (const std::string& domain : top.folders) {
+    const fs::path path = fs::path(folder) / domain;
+    const std::vector<std::string> inside = list(path).folders;
+    const bool split = has(inside, "train") && has(inside, "test");
+    check(!split || inside.size() == 2, "folder: {} holds train and test, and other folders beside them",
+          path.string());
+    Parts& p = parts[domain] = split ? Parts{read_classes(path / "train"), read_classes(path / "test"), true}
+                                     : Parts{read_classes(path), {}, false};
+    for (const ByClass* part : {&p.train, &p.test})
+      for (const auto& [name, paths] : *part) images[name] += paths.size();
+  }
+  ImageDomains all;
+  std::map<std::string, int64_t> label;
+  for (const auto& [name, count] : images) {
+    check(count > 0, "folder: the class '{}' has no image in any domain of {}", name, folder);
+    label[name] = std::ssize(all.classes);
+    all.classes.push_back(name);
+  }
+  for (const auto& [domain, p] : parts) {
+    ImageDomain& d = all.domains[domain];
+    d.split = p.split;
+    for (const auto& [from, to] : {std::pair{&p.train, &d.train}, {&p.test, &d.test}})
+      for (const auto& [name, paths] : *from)
+        for (const std::string& path : paths) to->push_back({path, label.at(name)});
+  }
+  return all;
+}
+
+uint64_t hash(const std::string& text) {  // FNV-1a
+  uint64_t h = 0xcbf29ce484222325u;
+  for (const char c : text) h = (h ^ static_cast<unsigned char>(c)) * 0x100000001b3u;
+  return h;
+}
+
+class Folder : public Benchmark {
+ public:
+  explicit Folder(const BenchmarkOptions& o) : side_(image_side("folder", o.image_size)), skip_(o.skip_corrupt) {
+    check(!o.folder.empty(), "folder: give the folder that holds <domain>/<class>/<image> (--data-dir)");
+    std::error_code error;
+    check(fs::is_directory(o.folder, error), "folder: {} is no folder{}", o.folder,
+          error ? " that can be read: " + error.message() : "");
+    list(o.folder);  // an Error, if it cannot be read
+    std::optional<ImageDomains> lists = read_image_lists(o.folder);
+    all_ = lists ? std::move(*lists) : read_tree(o.folder);
+    for (const auto& [name, domain] : all_.domains) names_.push_back(name);
+  }
+
+  const std::vector<std::string>& classes() const override { return all_.classes; }
+  const std::vector<std::string>& domains() const override { return names_; }
+  std::string source() const override { return names_.front(); }
+  std::vector<std::string> targets(const std::string& source) const override {
+    domain_index(*this, "folder", source);
+    std::vector<std::string> others = names_;
+    std::erase(others, source);
+    return others;
+  }
+  Normalize normalize() const override { return {kImageNetMean, kImageNetStd}; }
+  Shape image_shape() const override { return {side_, side_, 3}; }
+
+  Dataset load(const std::string& domain, Part part, uint64_t seed) const override {
+    domain_index(*this, "folder", domain);
+    const ImageDomain& d = all_.domains.at(domain);
+    const bool train = part == Part::train;
+    const std::vector<ImageFile> drawn = d.split ? std::vector<ImageFile>{} : draw(domain, d.train, train, seed);
+    return load_image_files(format("folder: {} ({})", domain, train ? "train" : "test"),
+                            !d.split ? drawn
+                            : train  ? d.train
+                                     : d.test,
+                            all_.classes, {.side = side_, .skip_corrupt = skip_});
+  }
+
+ private:
+  // One side of the split by the seed, in the files' order. A class's share depends on its own name and files alone.
+  std::vector<ImageFile> draw(const std::string& domain, const std::vector<ImageFile>& files, bool train,
+                              uint64_t seed) const {
+    std::vector<std::vector<size_t>> of_class(all_.classes.size());
+    for (size_t i = 0; i < files.size(); ++i) of_class[static_cast<size_t>(files[i].label)].push_back(i);
+    std::vector<size_t> chosen;
+    for (size_t k = 0; k < of_class.size(); ++k) {
+      const int64_t n = std::ssize(of_class[k]);
+      if (n == 0) continue;
+      const auto share = static_cast<int64_t>(kTrainShare * static_cast<double>(n) + 0.5);
+      const int64_t cut = n == 1 ? 1 : std::clamp<int64_t>(share, 1, n - 1);
+      const std::vector<int64_t> order = epoch_order(n, seed ^ hash(domain + "/" + all_.classes[k]), 0);
+      for (int64_t i = train ? 0 : cut; i < (train ? cut : n); ++i)
+        chosen.push_back(of_class[k][static_cast<size_t>(order[static_cast<size_t>(i)])]);
+    }
+    std::sort(chosen.begin(), chosen.end());
+    std::vector<ImageFile> out;
+    for (const size_t i : chosen) out.push_back(files[i]);
+    return out;
+  }
+
+  ImageDomains all_;
+  std::vector<std::string> names_;
+  int64_t side_;
+  bool skip_;
+};
+
+}  // namespace
+
+std::unique_ptr<Benchmark> open_folder(const BenchmarkOptions& options) { return std::make_unique<Folder>(options); }
+
+}  // namespace holt::data

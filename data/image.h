@@ -1,0 +1,37 @@
+// Images from files, and what a network needs of them: a size and a number of channels.
+//
+//   Image photo = centre_crop(resize(to_channels(load_image("cat.jpg"), 3), 256, 341), 224, 224);
+//
+// resize() is Pillow's BILINEAR, bit for bit: torchvision trains on what that makes.
+#pragma once
+#include "data/jpeg.h"
+#include "data/png.h"
+
+namespace holt::data {
+
+/// JPEG or PNG, as its first bytes say. `shorter_side` as in decode_jpeg(): the result may be larger. Errors begin with
+/// `name`; other formats are named.
+Image decode_image(std::span<const std::byte> bytes, const std::string& name = "decode_image",
+                   int64_t shorter_side = 0);
+Image load_image(const std::string& path, int64_t shorter_side = 0);
+
+/// The image with 1 (gray) or 3 (RGB) channels. Gray is repeated; RGB becomes gray as 0.299 R + 0.587 G + 0.114 B
+/// (ITU-R 601). Transparent pixels are laid over white: what a person sees in a viewer (their hidden colours are
+/// arbitrary, mostly black).
+Image to_channels(const Image& image, int64_t channels);
+
+/// Triangle filter, widened by the factor by which the image shrinks, so that no detail aliases; along the rows, then
+/// along the columns, each rounded to 8 bits. Error for sizes below 1.
+Image resize(const Image& image, int64_t height, int64_t width);
+
+/// The middle height × width pixels; an odd rest is split as torchvision's CenterCrop does. Error if the image is
+/// smaller.
+Image centre_crop(const Image& image, int64_t height, int64_t width);
+
+/// What networks of ImageNet are fed: the shorter side resized to side·256/224 (the longer one in proportion, cut to
+/// whole pixels), the middle side × side taken.
+Image fit_square(const Image& image, int64_t side);
+/// The shorter side that fit_square() resizes to.
+int64_t fit_shorter_side(int64_t side);
+
+}  // namespace holt::data
