@@ -94,6 +94,11 @@ struct CrossEntropyOptions {
 /// Mean over the batch of −Σ target·log softmax(logits): logits [N,C] floating, labels i64 [N] in 0 … C−1 → f32 scalar
 /// (f64 for f64).
 Tensor cross_entropy(const Tensor& logits, const Tensor& labels, const CrossEntropyOptions& options = {});
+/// Mean over the batch of KL(softmax_A(teacher/T) ‖ softmax_A(logits/T)), A the classes that class_mask (u8 [C])
+/// allows; undefined = all. teacher and logits [N,C] → scalar as cross_entropy's. The teacher is a constant: it must
+/// not require a gradient. Distillation multiplies this by T².
+Tensor kl_divergence(const Tensor& teacher, const Tensor& logits, double temperature = 1,
+                     const Tensor& class_mask = {});
 
 // ---- Others.
 /// Zeroes elements with probability p and divides the rest by 1 − p. The mask is recomputed in the backward, not

@@ -1,14 +1,13 @@
 #include "kernels/cross_entropy.h"
 
+#include "kernels/losses.cuh"
 #include "kernels/vector_math.h"
 #include "kernels/vectors.cuh"
 
 namespace holt {
 namespace {
 
-constexpr int kThreads = 128, kMeanThreads = 256;
-
-__device__ inline bool allowed(const uint8_t* mask, int64_t c) { return !mask || mask[c] != 0; }
+constexpr int kThreads = 128;
 
 // Whether a row's label may be used as an index. If not, the row's results are NaN.
 __device__ inline bool valid(const CrossEntropy& p, const uint8_t* mask, int64_t label) {
@@ -131,14 +130,6 @@ __global__ void backward_warp(CrossEntropy p, const float* dloss, const T* logit
       v[i] = gradient(p, v[i], allowed(mask, c + i), c + i == label, m, scale, each_row, uniform);
     store_vec(dlogits + r * p.cols + c, v);
   });
-}
-
-// One block adds the rows in a fixed order: the same bits every time.
-__global__ void mean_of_rows(int64_t rows, const float* row_loss, float* loss) {
-  float sum = 0;
-  for (int64_t r = threadIdx.x; r < rows; r += blockDim.x) sum += row_loss[r];
-  sum = block_sum(sum);
-  if (threadIdx.x == 0) *loss = sum / rows;
 }
 
 template <class T>

@@ -13,7 +13,7 @@ Tensor projective_sample(const Tensor& x, const Tensor& theta) {
             x.size(1) * x.size(2) < kElements / std::max<int64_t>(x.size(3), 1),
         "projective_sample: H and W must stay below 2^24 and H·W·C below 2^31, got {}", x);
   const DType sums = x.dtype() == DType::f64 ? DType::f64 : DType::f32;
-  check(theta.shape() == Shape{8} && theta.dtype() == sums && theta.device() == x.device(),
+  check(theta && theta.shape() == Shape{8} && theta.dtype() == sums && theta.device() == x.device(),
         "projective_sample: theta must be {} [8] on {} to match x {}, got {}", sums, x.device(), x, theta);
 
   const ProjectiveSample p{x.size(0), static_cast<int>(x.size(1)), static_cast<int>(x.size(2)),
@@ -24,10 +24,10 @@ Tensor projective_sample(const Tensor& x, const Tensor& theta) {
   });
 
   return record("projective_sample", {x, theta}, y,
-                [=, x = Saved(x), theta = Saved(theta)](const Tensor& dy, const Needs& needs) -> Grads {
-                  Tensor dx = needs[0] ? empty_like(x()) : Tensor{}, dtheta = needs[1] ? empty_like(theta()) : Tensor{};
+                [=, x = saved_for(theta, x), theta = Saved(theta)](const Tensor& dy, const Needs& needs) -> Grads {
+                  Tensor dx = needs[0] ? empty_like(dy) : Tensor{}, dtheta = needs[1] ? empty_like(theta()) : Tensor{};
                   on(dy.device(), dy.dtype(), "projective_sample", Floats{}, [&]<class T>(auto dev, T) {
-                    projective_sample_backward(dev, p, dy.data<T>(), x().data<T>(), theta().data<acc_t<T>>(),
+                    projective_sample_backward(dev, p, dy.data<T>(), data_or_null<T>(x()), theta().data<acc_t<T>>(),
                                                data_or_null<T>(dx), data_or_null<acc_t<T>>(dtheta));
                   });
                   return {dx, dtheta};
