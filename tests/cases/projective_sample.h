@@ -213,21 +213,23 @@ inline std::vector<Case> projective_sample_cases(Scope scope) {
   }
   for (DType t : {DType::f32, DType::bf16, DType::f16, DType::f64}) {
     add({2, 28, 28, 1, "glyphs", kCameraTheta}, t);
-    add({9, 9, 13, 3, "camera", kCameraTheta}, t);  // one image more than share a thread
+    add({9, 6, 7, 3, "camera", kCameraTheta}, t);  // one image more than share a thread
     for (int channels : {31, 33, 200}) add({1, 5, 6, channels, "camera", kCameraTheta}, t);
     add({1, 1, 1, 4, "camera", kCameraTheta}, t);
     add({0, 4, 4, 3, "camera", kCameraTheta}, t);
     add({1, 4, 4, 0, "camera", kCameraTheta}, t);
     add({2, 17, 9, 2, "identity", kIdentityTheta, true}, t);
-    add({1, 8, 16, 2, "shift by 2 and -3", {0, 0, 0.25, 0, 0, -0.75, 0, 0}, true}, t);
-    add({1, 12, 10, 2, "upside down", {-2.013, 0, 0.0021, 0, -1.987, 0.0107, 0, 0}, false}, t);
-    add({1, 12, 10, 2, "enlarged", {-0.77, 0.05, 0.013, -0.03, -0.74, 0.0171, 0, 0}, false}, t);
-    add({1, 12, 10, 2, "reduced", {3.1, 0, 0.013, 0, 2.77, 0.0171, 0, 0}, false}, t);
-    add({1, 12, 10, 2, "all at one point", {-1, 0, 0.13, 0, -1, -0.11, 0, 0}, false}, t);
-    add({1, 12, 10, 2, "outside", {0, 0, 5.1, 0, 0, 0, 0, 0}, false}, t);
-    add({1, 9, 9, 2, "horizon", {0.1, 0.03, 0.0313, -0.02, 0.07, 0.0153, 1.3, 0.04}, false}, t);
     for (auto wants : {std::array{true, false}, {false, true}})
       cases.push_back(projective_sample_backward_case({2, 9, 11, 3, "camera", kCameraTheta}, t, wants));
+  }
+  for (DType t : {DType::f32, DType::f64}) {  // what is special is the geometry, not the dtype
+    add({1, 8, 16, 2, "shift by 2 and -3", {0, 0, 0.25, 0, 0, -0.75, 0, 0}, true}, t);
+    add({1, 12, 10, 2, "upside down", {-2.013, 0, 0.0021, 0, -1.987, 0.0107, 0, 0}}, t);
+    add({1, 12, 10, 2, "enlarged", {-0.77, 0.05, 0.013, -0.03, -0.74, 0.0171, 0, 0}}, t);
+    add({1, 12, 10, 2, "reduced", {3.1, 0, 0.013, 0, 2.77, 0.0171, 0, 0}}, t);
+    add({1, 12, 10, 2, "all at one point", {-1, 0, 0.13, 0, -1, -0.11, 0, 0}}, t);
+    add({1, 12, 10, 2, "outside", {0, 0, 5.1, 0, 0, 0, 0, 0}}, t);
+    add({1, 9, 9, 2, "horizon", {0.1, 0.03, 0.0313, -0.02, 0.07, 0.0153, 1.3, 0.04}}, t);
     const auto nan = [](int64_t i) { return i % 7 == 3 ? std::nan("") : uniform_values(1)(i); };
     cases.push_back(projective_sample_forward_case({1, 6, 5, 2, "identity, NaN pixels", kIdentityTheta, true}, t, nan));
     cases.push_back(projective_sample_forward_case({1, 6, 5, 2, "NaN in theta", {std::nan("")}}, t));
