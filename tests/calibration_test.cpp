@@ -56,6 +56,7 @@ TEST(BestGammaTest, ItIsFiniteAlways) {
   EXPECT_DOUBLE_EQ(best_gamma({2, {1, 0, 3, 0}, {1, 1}}, seen), 4);   // U alone: beyond 3
   EXPECT_DOUBLE_EQ(best_gamma({2, {NAN, 0}, {1}}, seen), 0);
   EXPECT_DOUBLE_EQ(best_gamma({2, {2, 0, 2, 0}, {0, 1}}, seen), 1);  // one right on either side of 2: nearer to 0
+  EXPECT_DOUBLE_EQ(best_gamma({2, {0, 2, 0, 2}, {0, 1}}, seen), -1);
 }
 
 TEST(BestGammaTest, Refuses) {

@@ -85,9 +85,11 @@ TEST(MetricsTest, InfiniteLogitsKeepTheirPlace) {
   EXPECT_EQ(measure({2, {-inf, -inf}, {0}}, seen, -1e30).overall, 1);
   EXPECT_EQ(measure({2, {0, inf}, {1}}, seen, 1e30).overall, 1);
   EXPECT_EQ(measure({2, {-inf, 0}, {1}}, seen, 1e30).overall, 1);
-  const auto curve = seen_unseen_curve({2, {0, inf}, {1}}, seen);
+  // Two of S, two of U; one of each is right at every γ, the others at none.
+  const auto curve = seen_unseen_curve({2, {0, inf, inf, 0, inf, 0, 0, inf}, {1, 0, 1, 0}}, seen);
   ASSERT_EQ(curve.size(), 1u);
-  EXPECT_EQ(curve[0].seen, 1);
+  EXPECT_EQ(curve[0].seen, 0.5);
+  EXPECT_EQ(curve[0].unseen, 0.5);
 }
 
 TEST(MetricsTest, AGroupWithoutImages) {

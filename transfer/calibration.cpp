@@ -29,7 +29,8 @@ double best_of(const Sweep& s, Criterion criterion, const char* op) {
   check(criterion == Criterion::overall || (s.seen_samples > 0 && s.unseen_samples > 0),
         "{}: needs images of seen and of unseen classes, got {} and {}", op, s.seen_samples, s.unseen_samples);
   const auto rank = [&](const Plateau& p) {
-    return std::tuple(score(p, s, criterion), p.bounded(), p.bounded() ? p.high - p.low : 0, -std::abs(p.inside()));
+    const double width = p.bounded() ? p.high - p.low : 0;
+    return std::tuple(score(p, s, criterion), width, -std::abs(p.inside()));
   };
   const auto less = [&](const Plateau& a, const Plateau& b) { return rank(a) < rank(b); };
   return std::max_element(s.plateaus.begin(), s.plateaus.end(), less)->inside();
