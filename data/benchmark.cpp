@@ -21,6 +21,11 @@ const std::vector<BenchmarkEntry>& benchmarks() {
   return all;
 }
 
+std::vector<int64_t> Benchmark::labels(const std::string& domain, Part part, uint64_t seed) const {
+  const Dataset d = load(domain, part, seed);
+  return {d.labels.data<int64_t>(), d.labels.data<int64_t>() + d.size()};
+}
+
 std::unique_ptr<Benchmark> open_benchmark(const std::string& name, const BenchmarkOptions& options) {
   std::string known;
   for (const BenchmarkEntry& e : benchmarks()) {

@@ -42,6 +42,9 @@ class Benchmark {
   /// classes; who plays with partial data takes some away. Errors: an unknown domain (lists the known ones), missing or
   /// corrupt files.
   virtual Dataset load(const std::string& domain, Part part, uint64_t seed) const = 0;
+  /// The labels that load() would give, without decoding images where that can be spared (and so with the corrupt
+  /// ones).
+  virtual std::vector<int64_t> labels(const std::string& domain, Part part, uint64_t seed) const;
 };
 
 struct BenchmarkEntry {

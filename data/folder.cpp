@@ -131,18 +131,24 @@ class Folder : public Benchmark {
   Shape image_shape() const override { return {side_, side_, 3}; }
 
   Dataset load(const std::string& domain, Part part, uint64_t seed) const override {
-    domain_index(*this, "folder", domain);
-    const ImageDomain& d = all_.domains.at(domain);
-    const bool train = part == Part::train;
-    const std::vector<ImageFile> drawn = d.split ? std::vector<ImageFile>{} : draw(domain, d.train, train, seed);
-    return load_image_files(format("folder: {} ({})", domain, train ? "train" : "test"),
-                            !d.split ? drawn
-                            : train  ? d.train
-                                     : d.test,
-                            all_.classes, {.side = side_, .skip_corrupt = skip_});
+    return load_image_files(format("folder: {} ({})", domain, part == Part::train ? "train" : "test"),
+                            files(domain, part, seed), all_.classes, {.side = side_, .skip_corrupt = skip_});
+  }
+  std::vector<int64_t> labels(const std::string& domain, Part part, uint64_t seed) const override {
+    std::vector<int64_t> all;
+    for (const ImageFile& f : files(domain, part, seed)) all.push_back(f.label);
+    return all;
   }
 
  private:
+  std::vector<ImageFile> files(const std::string& domain, Part part, uint64_t seed) const {
+    domain_index(*this, "folder", domain);
+    const ImageDomain& d = all_.domains.at(domain);
+    const bool train = part == Part::train;
+    if (d.split) return train ? d.train : d.test;
+    return draw(domain, d.train, train, seed);
+  }
+
   // One side of the split by the seed, in the files' order. A class's share depends on its own name and files alone.
   std::vector<ImageFile> draw(const std::string& domain, const std::vector<ImageFile>& files, bool train,
                               uint64_t seed) const {

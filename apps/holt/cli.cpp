@@ -76,6 +76,7 @@ constexpr size_t kWidth = 100, kIndent = 26;
 std::string option_line(const CLI::Option& o) {
   std::string name = o.get_snames().empty() ? "    " : "-" + o.get_snames()[0] + ", ";
   name = "  " + name + (o.get_lnames().empty() ? "" : "--" + o.get_lnames()[0]);
+  if (o.get_positional()) name = "      " + o.get_name();
   if (o.get_items_expected_max() > 0 && !o.get_type_name().empty()) name += " " + o.get_type_name();
   std::string text = o.get_description();
   if (!o.get_default_str().empty() && o.get_items_expected_max() > 0) text += " [" + o.get_default_str() + "]";
@@ -166,8 +167,10 @@ std::string nearest(const std::string& word, const std::vector<std::string>& can
 std::string help(const CLI::App& app) {
   const std::string name = (app.get_parent() ? app.get_parent()->get_name() + " " : "") + app.get_name();
   const auto commands = app.get_subcommands([](const CLI::App*) { return true; });
-  std::string out = wrap(app.get_description(), 0, kWidth) + "\n\nUsage: " + name +
-                    (commands.empty() ? " [OPTIONS]\n" : " COMMAND [OPTIONS]\n");
+  std::string words = commands.empty() ? "" : " COMMAND";
+  for (const CLI::Option* o : app.get_options([](const CLI::Option* x) { return x->get_positional(); }))
+    words += o->get_required() ? " " + o->get_name() : " [" + o->get_name() + "]";
+  std::string out = wrap(app.get_description(), 0, kWidth) + "\n\nUsage: " + name + words + " [OPTIONS]\n";
   if (!commands.empty()) {
     out += "\nCommands:\n";
     for (const CLI::App* c : commands)

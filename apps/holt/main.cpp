@@ -25,9 +25,11 @@ int main(int argc, char** argv) {
   spin_briefly(argv);
   CLI::App program("holt trains image classifiers, and adapts them to new domains from partial data.", "holt");
   program.option_defaults()->take_last();  // of an option given twice; a script's own can so be overridden
+  program.require_subcommand(0, 1);        // of two words that name commands the second is an argument: holt data info
   app::Action action;
   app::add_train(program, action);
   app::add_eval(program, action);
+  app::add_data(program, action);
   app::add_info(program, action);
   program.set_version_flag("--version", format("holt {} ({})", build_info().version, build_info().commit),
                            "Print version and commit");

@@ -3,11 +3,11 @@
 #include <string>
 #include <vector>
 
-#include "data/loader.h"
+#include "data/benchmark.h"
 
 namespace holt::app {
 
-enum class Part { train, test };
+using data::Part;
 
 struct Source {
   data::Dataset dataset;
