@@ -24,34 +24,39 @@ CLASSES = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 CELL, COLUMNS, CAP_HEIGHT, BASELINE = 56, 16, 34.0, 42.0
 LARGE = 1024  # pixels per em of the outlines that the transform makes small: whole, so that FreeType rounds nothing
 
-# package: (licence of its fonts, as its copyright file gives it; fonts by file name)
+# package: (licence of its fonts, as its copyright file gives it; fonts by file name). All of a family's styles in turn, upright and
+# italic, thin to black: a source model that has seen upright regulars only recognises hardly any handwriting (README.md has numbers).
 SOURCE = {
-    "fonts-cabin": ("OFL-1.1", ["Cabin-Regular.otf", "Cabin-Bold.otf"]),
-    "fonts-cantarell": ("OFL-1.1", ["Cantarell-Regular.otf", "Cantarell-Bold.otf"]),
-    "fonts-crosextra-caladea": ("Apache-2.0", ["Caladea-Regular.ttf", "Caladea-Bold.ttf"]),
-    "fonts-crosextra-carlito": ("OFL-1.1", ["Carlito-Regular.ttf", "Carlito-Bold.ttf"]),
-    "fonts-dejavu-core": ("Bitstream-Vera", ["DejaVuSans.ttf", "DejaVuSans-Bold.ttf", "DejaVuSansMono.ttf", "DejaVuSerif.ttf",
-                                             "DejaVuSerif-Bold.ttf"]),
-    "fonts-dejavu-extra": ("Bitstream-Vera", ["DejaVuSansCondensed.ttf", "DejaVuSans-ExtraLight.ttf", "DejaVuSerifCondensed.ttf"]),
-    "fonts-dosis": ("OFL-1.1", ["Dosis-Book.otf", "Dosis-Bold.otf"]),
-    "fonts-ebgaramond": ("OFL-1.1", ["EBGaramond12-Regular.otf", "EBGaramond12-Bold.otf"]),
-    "fonts-freefont-ttf": ("GPL-3+ with font exception", ["FreeMono.ttf", "FreeMonoBold.ttf", "FreeSans.ttf", "FreeSerif.ttf"]),
-    "fonts-gfs-artemisia": ("OFL-1.1", ["GFSArtemisia.otf", "GFSArtemisiaBold.otf"]),
-    "fonts-gfs-didot": ("OFL-1.1", ["GFSDidot.otf"]),
-    "fonts-hack": ("Expat and Bitstream-Vera", ["Hack-Regular.ttf"]),  # what fonts-hack-ttf installs
+    "fonts-cabin": ("OFL-1.1", ["Cabin-Regular.otf", "Cabin-BoldItalic.otf"]),
+    "fonts-cantarell": ("OFL-1.1", ["Cantarell-Thin.otf", "Cantarell-ExtraBold.otf"]),
+    "fonts-crosextra-caladea": ("Apache-2.0", ["Caladea-Regular.ttf", "Caladea-BoldItalic.ttf"]),
+    "fonts-crosextra-carlito": ("OFL-1.1", ["Carlito-Regular.ttf", "Carlito-Italic.ttf"]),
+    "fonts-dejavu-core": ("Bitstream-Vera", ["DejaVuSans.ttf", "DejaVuSansMono.ttf", "DejaVuSerif.ttf"]),
+    "fonts-dejavu-extra": ("Bitstream-Vera", ["DejaVuSans-ExtraLight.ttf", "DejaVuSansCondensed-BoldOblique.ttf",
+                                              "DejaVuSerif-Italic.ttf"]),
+    "fonts-dosis": ("OFL-1.1", ["Dosis-ExtraLight.otf", "Dosis-ExtraBold.otf"]),
+    "fonts-ebgaramond": ("OFL-1.1", ["EBGaramond12-Regular.otf", "EBGaramond12-Italic.otf"]),
+    "fonts-freefont-ttf": ("GPL-3+ with font exception", ["FreeMonoOblique.ttf", "FreeSansBoldOblique.ttf",
+                                                          "FreeSerifItalic.ttf", "FreeSerifBoldItalic.ttf"]),
+    "fonts-gfs-artemisia": ("OFL-1.1", ["GFSArtemisiaIt.otf", "GFSArtemisiaBoldIt.otf"]),
+    "fonts-gfs-didot": ("OFL-1.1", ["GFSDidot.otf", "GFSDidotItalic.otf"]),
+    "fonts-hack": ("Expat and Bitstream-Vera", ["Hack-BoldItalic.ttf"]),  # what fonts-hack-ttf installs
     "fonts-inconsolata": ("OFL-1.0", ["Inconsolata.otf"]),
-    "fonts-jetbrains-mono": ("OFL-1.1", ["JetBrainsMono-Regular.ttf", "JetBrainsMono-Bold.ttf"]),
-    "fonts-lato": ("OFL-1.1", ["Lato-Regular.ttf", "Lato-Black.ttf"]),
-    "fonts-liberation": ("GPL-2 with font exception", ["LiberationMono-Regular.ttf", "LiberationSans-Regular.ttf", "LiberationSans-Bold.ttf",
-                                                       "LiberationSansNarrow-Regular.ttf", "LiberationSerif-Regular.ttf",
-                                                       "LiberationSerif-Bold.ttf"]),
-    "fonts-linuxlibertine": ("GPL-2+ with font exception, or OFL-1.1", ["LinBiolinum_R.otf", "LinLibertine_R.otf", "LinLibertine_RB.otf"]),
-    "fonts-open-sans": ("Apache-2.0", ["OpenSans-Regular.ttf", "OpenSans-Bold.ttf"]),
-    "fonts-quicksand": ("OFL-1.1", ["Quicksand-Regular.ttf", "Quicksand-Bold.ttf"]),
-    "fonts-roboto-unhinted": ("Apache-2.0", ["Roboto-Regular.ttf", "RobotoCondensed-Bold.ttf"]),
-    "fonts-urw-base35": ("AGPL-3 with font exception", ["C059-Roman.otf", "NimbusMonoPS-Regular.otf", "P052-Roman.otf",
-                                                        "URWBookman-Light.otf", "URWGothic-Book.otf"]),
-    "fonts-vollkorn": ("OFL-1.1", ["Vollkorn-Regular.ttf", "Vollkorn-Bold.ttf"]),
+    "fonts-jetbrains-mono": ("OFL-1.1", ["JetBrainsMono-ThinItalic.ttf"]),
+    "fonts-lato": ("OFL-1.1", ["Lato-Regular.ttf", "Lato-Thin.ttf", "Lato-ThinItalic.ttf", "Lato-BlackItalic.ttf"]),
+    "fonts-liberation": ("GPL-2 with font exception", ["LiberationMono-Regular.ttf", "LiberationSans-Italic.ttf",
+                                                       "LiberationSansNarrow-BoldItalic.ttf",
+                                                       "LiberationSerif-BoldItalic.ttf"]),
+    "fonts-linuxlibertine": ("GPL-2+ with font exception, or OFL-1.1", ["LinBiolinum_RI.otf", "LinLibertine_R.otf",
+                                                                        "LinLibertine_RI.otf"]),
+    "fonts-open-sans": ("Apache-2.0", ["OpenSans-LightItalic.ttf", "OpenSans-CondLight.ttf"]),
+    "fonts-quicksand": ("OFL-1.1", ["Quicksand-Light.ttf", "Quicksand-Bold.ttf"]),
+    "fonts-roboto-unhinted": ("Apache-2.0", ["Roboto-ThinItalic.ttf", "Roboto-BlackItalic.ttf",
+                                             "RobotoCondensed-LightItalic.ttf"]),
+    "fonts-urw-base35": ("AGPL-3 with font exception", ["C059-BdIta.otf", "NimbusMonoPS-Italic.otf", "P052-Italic.otf",
+                                                        "URWBookman-LightItalic.otf", "URWGothic-BookOblique.otf",
+                                                        "Z003-MediumItalic.otf"]),
+    "fonts-vollkorn": ("OFL-1.1", ["Vollkorn-Regular.ttf", "Vollkorn-BlackItalic.ttf"]),
 }
 # package: (licence, font file, the domain's name)
 TARGET = {
