@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "data/fashion_camera.h"
+#include "data/femnist.h"
 #include "data/folder.h"
 #include "data/glyphs.h"
 
@@ -17,6 +18,8 @@ const std::vector<BenchmarkEntry>& benchmarks() {
        "Debian's package dataset-fashion-mnist, or its files (--data-dir)", open_fashion},
       {"folder", "Your own images: folders domain/class/image, or lists of `path label` (RGB, 224×224 or --image-size)",
        "the folder (--data-dir)", open_folder},
+      {"femnist", "FEMNIST: letters and digits, one writer a domain (62 classes, 28×28 grey)",
+       "LEAF's JSON files (--data-dir)", open_femnist},
   };
   return all;
 }

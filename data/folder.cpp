@@ -2,16 +2,14 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <set>
 
 #include "data/image_lists.h"
+#include "data/split.h"
 
 namespace holt::data {
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr double kTrainShare = 0.7;
 
 // The names in a folder that do not begin with a dot, sorted; folders and files apart.
 struct Listing {
@@ -99,12 +97,6 @@ ImageDomains read_tree(const std::string& folder) {
   return all;
 }
 
-uint64_t hash(const std::string& text) {  // FNV-1a
-  uint64_t h = 0xcbf29ce484222325u;
-  for (const char c : text) h = (h ^ static_cast<unsigned char>(c)) * 0x100000001b3u;
-  return h;
-}
-
 class Folder : public Benchmark {
  public:
   explicit Folder(const BenchmarkOptions& o) : side_(image_side("folder", o.image_size)), skip_(o.skip_corrupt) {
@@ -144,30 +136,13 @@ class Folder : public Benchmark {
   std::vector<ImageFile> files(const std::string& domain, Part part, uint64_t seed) const {
     domain_index(*this, "folder", domain);
     const ImageDomain& d = all_.domains.at(domain);
-    const bool train = part == Part::train;
-    if (d.split) return train ? d.train : d.test;
-    return draw(domain, d.train, train, seed);
-  }
-
-  // One side of the split by the seed, in the files' order. A class's share depends on its own name and files alone.
-  std::vector<ImageFile> draw(const std::string& domain, const std::vector<ImageFile>& files, bool train,
-                              uint64_t seed) const {
-    std::vector<std::vector<size_t>> of_class(all_.classes.size());
-    for (size_t i = 0; i < files.size(); ++i) of_class[static_cast<size_t>(files[i].label)].push_back(i);
-    std::vector<size_t> chosen;
-    for (size_t k = 0; k < of_class.size(); ++k) {
-      const int64_t n = std::ssize(of_class[k]);
-      if (n == 0) continue;
-      const auto share = static_cast<int64_t>(kTrainShare * static_cast<double>(n) + 0.5);
-      const int64_t cut = n == 1 ? 1 : std::clamp<int64_t>(share, 1, n - 1);
-      const std::vector<int64_t> order = epoch_order(n, seed ^ hash(domain + "/" + all_.classes[k]), 0);
-      for (int64_t i = train ? 0 : cut; i < (train ? cut : n); ++i)
-        chosen.push_back(of_class[k][static_cast<size_t>(order[static_cast<size_t>(i)])]);
-    }
-    std::sort(chosen.begin(), chosen.end());
-    std::vector<ImageFile> out;
-    for (const size_t i : chosen) out.push_back(files[i]);
-    return out;
+    if (d.split) return part == Part::train ? d.train : d.test;
+    std::vector<int64_t> labels;
+    for (const ImageFile& f : d.train) labels.push_back(f.label);
+    std::vector<ImageFile> drawn;
+    for (const int64_t i : split_positions(labels, all_.classes, domain, part, seed))
+      drawn.push_back(d.train[static_cast<size_t>(i)]);
+    return drawn;
   }
 
   ImageDomains all_;
