@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "data/cifar.h"
 #include "data/fashion_camera.h"
 #include "data/femnist.h"
 #include "data/folder.h"
@@ -20,6 +21,8 @@ const std::vector<BenchmarkEntry>& benchmarks() {
        "the folder (--data-dir)", open_folder},
       {"femnist", "FEMNIST: letters and digits, one writer a domain (62 classes, 28×28 grey)",
        "LEAF's JSON files (--data-dir)", open_femnist},
+      {"cifar", "CIFAR-10 or CIFAR-100, and the same images under a simulated camera (32×32 RGB)",
+       "the binary version of one of them (--data-dir)", open_cifar},
   };
   return all;
 }
