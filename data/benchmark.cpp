@@ -8,6 +8,7 @@
 #include "data/femnist.h"
 #include "data/folder.h"
 #include "data/glyphs.h"
+#include "data/iwildcam.h"
 
 namespace holt::data {
 
@@ -21,6 +22,8 @@ const std::vector<BenchmarkEntry>& benchmarks() {
        "the folder (--data-dir)", open_folder},
       {"femnist", "FEMNIST: letters and digits, one writer a domain (62 classes, 28×28 grey)",
        "LEAF's JSON files (--data-dir)", open_femnist},
+      {"iwildcam", "iWildCam: animals before camera traps, one camera a domain (RGB, 224×224 or --image-size)",
+       "WILDS' folder with metadata.csv (--data-dir)", open_iwildcam},
       {"cifar", "CIFAR-10 or CIFAR-100, and the same images under a simulated camera (32×32 RGB)",
        "the binary version of one of them (--data-dir)", open_cifar},
   };
