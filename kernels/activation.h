@@ -12,6 +12,7 @@
 #include <string>
 
 #include "kernels/dtype.h"
+#include "kernels/unary.h"
 #include "kernels/vector_math.h"
 
 namespace holt {
@@ -40,16 +41,14 @@ HOLT_HD A gelu_tanh_of(A x) {
   return A(0.5) * x * (A(1) + vmath::tanh(u));
 }
 
-/// d gelu/dx = Φ(x) + x·φ(x)
+/// d gelu/dx and d gelu_tanh/dx: those of the unary functions, which know how to be vector code.
 template <class A>
 HOLT_HD A gelu_slope(A x) {
-  const A cdf = A(0.5) * (A(1) + vmath::erf(x * A(0.70710678118654752440)));
-  return cdf + x * A(0.39894228040143267794) * vmath::exp(A(-0.5) * x * x);
+  return GeluExact{}.slope(x);
 }
 template <class A>
 HOLT_HD A gelu_tanh_slope(A x) {
-  const A c = A(0.79788456080286535588), t = vmath::tanh(c * (x + A(0.044715) * x * x * x));
-  return A(0.5) * (A(1) + t) + A(0.5) * x * (A(1) - t * t) * c * (A(1) + A(3 * 0.044715) * x * x);
+  return GeluTanh{}.slope(x);
 }
 
 template <class A>

@@ -4,6 +4,7 @@
 #include <type_traits>
 
 #include "kernels/memory.h"
+#include "kernels/narrow.h"
 #include "kernels/parallel.h"
 
 namespace holt {
@@ -144,13 +145,16 @@ void batch_statistics(const BatchNorm& p, const Plan& plan, const T* x, A* runni
 template <bool Relu, bool Residual, class T, class A>
 void normalize_tile(const Tile& tile, const T* x, const T* residual, T* y, const A* mean, const A* scale,
                     const A* shift) {
-  tile.for_rows([=](int64_t i, int64_t m) {
+  A buffer[std::is_same_v<T, A> ? 1 : kColumns];
+  tile.for_rows([&](int64_t i, int64_t m) {
+    A* out = room(y + i, buffer);
 #pragma omp simd
     for (int64_t j = 0; j < m; ++j) {
       A v = (A(x[i + j]) - mean[j]) * scale[j] + shift[j];
       if (Residual) v += A(residual[i + j]);
-      assign(y[i + j], Relu && v < 0 ? A(0) : v);  // written so that a NaN stays one
+      out[j] = Relu && v < 0 ? A(0) : v;  // written so that a NaN stays one
     }
+    narrow(m, out, y + i);
   });
 }
 
@@ -197,17 +201,23 @@ void choose(Mask mask, F&& f) {
 template <Mask mask, bool Sums, bool Frozen, bool Residual, class T, class A>
 void sum_tile(const Tile& tile, const Pointers<T, A>& p, A* g_sum, A* gx_sum) {
   const Pointers q = p.at_column(tile.column);
-  tile.for_rows([=](int64_t i, int64_t m) {
+  constexpr int64_t kRoom = std::is_same_v<T, A> ? 1 : kColumns;
+  A residual_buffer[kRoom], dx_buffer[kRoom];
+  tile.for_rows([&, q](int64_t i, int64_t m) {
+    A *dresidual = Residual ? room(q.dresidual + i, residual_buffer) : nullptr,
+      *dx = Frozen ? room(q.dx + i, dx_buffer) : nullptr;
 #pragma omp simd
     for (int64_t j = 0; j < m; ++j) {
       const A g = q.template g<mask>(i, j);
-      if (Residual) assign(q.dresidual[i + j], g);
-      if (Frozen) assign(q.dx[i + j], g * q.scale[j]);
+      if (Residual) dresidual[j] = g;
+      if (Frozen) dx[j] = g * q.scale[j];
       if (Sums) {
         g_sum[j] += g;
         gx_sum[j] += g * (A(q.x[i + j]) - q.mean[j]);
       }
     }
+    if (Residual) narrow(m, dresidual, q.dresidual + i);
+    if (Frozen) narrow(m, dx, q.dx + i);
   });
 }
 
@@ -215,10 +225,13 @@ void sum_tile(const Tile& tile, const Pointers<T, A>& p, A* g_sum, A* gx_sum) {
 template <Mask mask, class T, class A>
 void dx_tile(const Tile& tile, const Pointers<T, A>& p) {
   const Pointers q = p.at_column(tile.column);
-  tile.for_rows([=](int64_t i, int64_t m) {
+  A buffer[std::is_same_v<T, A> ? 1 : kColumns];
+  tile.for_rows([&, q](int64_t i, int64_t m) {
+    A* dx = room(q.dx + i, buffer);
 #pragma omp simd
     for (int64_t j = 0; j < m; ++j)
-      assign(q.dx[i + j], q.scale[j] * q.template g<mask>(i, j) - q.k1[j] - (A(q.x[i + j]) - q.mean[j]) * q.k2[j]);
+      dx[j] = q.scale[j] * q.template g<mask>(i, j) - q.k1[j] - (A(q.x[i + j]) - q.mean[j]) * q.k2[j];
+    narrow(m, dx, q.dx + i);
   });
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "kernels/memory.h"
+#include "kernels/narrow.h"
 #include "kernels/parallel.h"
 
 namespace holt {
@@ -14,23 +15,28 @@ template <class T, class Slope>
 void rows(const BiasActivation& p, int64_t begin, int64_t end, const T* dy, const T* saved, T* dpre, acc_t<T>* db,
           Slope slope) {
   using A = acc_t<T>;
-  for (int64_t r = begin; r < end; ++r) {
-    const int64_t row = r * p.cols;
-    if (db && !dpre) {
+  for (int64_t r = begin; r < end; ++r)
+    in_blocks<T>(0, p.cols, [&](int64_t c, int64_t m, auto& buffer) {
+      const int64_t first = r * p.cols + c;
+      const A *g = widen(m, dy + first, buffer[0]), *s = saved ? widen(m, saved + first, buffer[1]) : g;
+      A* out = dpre ? room(dpre + first, buffer[0]) : nullptr;
+      A* sum = db ? db + c : nullptr;
+      if (db && !dpre) {
 #pragma omp simd
-      for (int64_t c = 0; c < p.cols; ++c) db[c] += A(dy[row + c]) * slope(saved, row + c);
-    } else if (db) {
+        for (int64_t k = 0; k < m; ++k) sum[k] += g[k] * slope(s[k]);
+      } else if (db) {
 #pragma omp simd
-      for (int64_t c = 0; c < p.cols; ++c) {
-        const A g = A(dy[row + c]) * slope(saved, row + c);
-        db[c] += g;
-        assign(dpre[row + c], g);
+        for (int64_t k = 0; k < m; ++k) {
+          const A d = g[k] * slope(s[k]);
+          sum[k] += d;
+          out[k] = d;
+        }
+      } else {
+#pragma omp simd
+        for (int64_t k = 0; k < m; ++k) out[k] = g[k] * slope(s[k]);
       }
-    } else {
-#pragma omp simd
-      for (int64_t c = 0; c < p.cols; ++c) assign(dpre[row + c], A(dy[row + c]) * slope(saved, row + c));
-    }
-  }
+      if (dpre) narrow(m, out, dpre + first);
+    });
 }
 
 template <class T, class Slope>
@@ -65,13 +71,13 @@ void bias_activation_backward(B, BiasActivation p, const T* dy, const T* saved, 
   using A = acc_t<T>;
   switch (p.activation) {
     case Activation::none:
-      return backward(p, 1, dy, saved, dpre, db, [](const T*, int64_t) { return A(1); });
+      return backward(p, 1, dy, saved, dpre, db, [](A) { return A(1); });
     case Activation::relu:
-      return backward(p, 1, dy, saved, dpre, db, [](const T* s, int64_t i) { return A(s[i]) > A(0) ? A(1) : A(0); });
+      return backward(p, 1, dy, saved, dpre, db, [](A s) { return s > 0 ? A(1) : A(0); });
     case Activation::gelu:
-      return backward(p, 8, dy, saved, dpre, db, [](const T* s, int64_t i) { return gelu_slope(A(s[i])); });
+      return backward(p, 8, dy, saved, dpre, db, [](A s) { return gelu_slope(s); });
     case Activation::gelu_tanh:
-      return backward(p, 8, dy, saved, dpre, db, [](const T* s, int64_t i) { return gelu_tanh_slope(A(s[i])); });
+      return backward(p, 8, dy, saved, dpre, db, [](A s) { return gelu_tanh_slope(s); });
   }
 }
 

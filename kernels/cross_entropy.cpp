@@ -3,6 +3,7 @@
 #include <cmath>
 #include <limits>
 
+#include "kernels/narrow.h"
 #include "kernels/parallel.h"
 #include "kernels/vector_math.h"
 
@@ -16,31 +17,34 @@ int64_t allowed_classes(const CrossEntropy& p, const uint8_t* mask) {
 }
 
 // The row's maximum, Σ exp(z − max) and, if asked for, Σ (z − max), over the allowed classes.
-template <bool Masked, class T, class A>
-void reduce_row(const T* z, const uint8_t* mask, int64_t C, A& max, A& sum, A* shifted) {
+template <bool Masked, class A>
+void reduce_row(const A* z, const uint8_t* mask, int64_t C, A& max, A& sum, A* shifted) {
   constexpr A kNone = -std::numeric_limits<A>::infinity();
   A m = kNone, s = 0, t = 0;
 #pragma omp simd reduction(max : m)
-  for (int64_t c = 0; c < C; ++c) m = std::max(m, Masked && !mask[c] ? kNone : A(z[c]));
+  for (int64_t c = 0; c < C; ++c) {
+    const A v = Masked && !mask[c] ? kNone : z[c];
+    m = m < v ? v : m;
+  }
 #pragma omp simd reduction(+ : s)
   for (int64_t c = 0; c < C; ++c) {
-    const A e = vmath::exp(A(z[c]) - m);
+    const A e = vmath::exp_negative(z[c] - m);  // of an excluded class, which may be above m, anything
     s += Masked && !mask[c] ? A(0) : e;
   }
   max = m;
   sum = s;
   if (!shifted) return;
 #pragma omp simd reduction(+ : t)
-  for (int64_t c = 0; c < C; ++c) t += Masked && !mask[c] ? A(0) : A(z[c]) - m;
+  for (int64_t c = 0; c < C; ++c) t += Masked && !mask[c] ? A(0) : z[c] - m;
   *shifted = t;
 }
 
-template <bool Masked, class T, class A>
-void gradient_row(const T* z, const uint8_t* mask, int64_t C, A max, A scale, A uniform, T* dz) {
+template <bool Masked, class A>
+void gradient_row(const A* z, const uint8_t* mask, int64_t C, A max, A scale, A uniform, A* dz) {
 #pragma omp simd
   for (int64_t c = 0; c < C; ++c) {
-    const A g = vmath::exp(A(z[c]) - max) * scale - uniform;
-    assign(dz[c], Masked && !mask[c] ? A(0) : g);
+    const A g = vmath::exp_negative(z[c] - max) * scale - uniform;
+    dz[c] = Masked && !mask[c] ? A(0) : g;
   }
 }
 
@@ -56,14 +60,12 @@ void cross_entropy_forward(B, CrossEntropy p, const T* logits, const int64_t* la
     check(!mask || mask[labels[r]], "cross_entropy: labels[{}] is {}, a class that class_mask excludes", r, labels[r]);
   }
   const A on_label = A(1 - p.smoothing), each = A(p.smoothing / allowed_classes(p, mask));
-  parallel_for(p.rows, kExpWork * p.cols, [=](int64_t begin, int64_t end) {
-    for (int64_t r = begin; r < end; ++r) {
-      const T* z = logits + r * p.cols;
-      A shifted = 0;
-      (mask ? reduce_row<true, T, A> : reduce_row<false, T, A>)(z, mask, p.cols, row_max[r], row_sum[r],
-                                                                p.smoothing != 0 ? &shifted : nullptr);
-      row_loss[r] = std::log(row_sum[r]) - on_label * (A(z[labels[r]]) - row_max[r]) - each * shifted;
-    }
+  for_rows<T, 1>(p.rows, p.cols, kExpWork * p.cols, [=](int64_t r, auto& buffer) {
+    const A* z = widen(p.cols, logits + r * p.cols, buffer[0]);
+    A shifted = 0;
+    (mask ? reduce_row<true, A> : reduce_row<false, A>)(z, mask, p.cols, row_max[r], row_sum[r],
+                                                        p.smoothing != 0 ? &shifted : nullptr);
+    row_loss[r] = std::log(row_sum[r]) - on_label * (z[labels[r]] - row_max[r]) - each * shifted;
   });
   double total = 0;
   for (int64_t r = 0; r < p.rows; ++r) total += row_loss[r];
@@ -76,17 +78,15 @@ void cross_entropy_backward(B, CrossEntropy p, const acc_t<T>* dloss, const T* l
   using A = acc_t<T>;
   const A each_row = *dloss / A(p.rows);
   const A on_label = A(1 - p.smoothing), each = A(p.smoothing / allowed_classes(p, mask));
-  parallel_for(p.rows, kExpWork * p.cols, [=](int64_t begin, int64_t end) {
-    for (int64_t r = begin; r < end; ++r) {
-      const T* z = logits + r * p.cols;
-      T* dz = dlogits + r * p.cols;
-      const A scale = each_row / row_sum[r];
-      (mask ? gradient_row<true, T, A> : gradient_row<false, T, A>)(z, mask, p.cols, row_max[r], scale, each_row * each,
-                                                                    dz);
-      // Again from the logit, not from the rounded dz: p − 1 of a confident row is all cancellation.
-      const A on = vmath::exp(A(z[labels[r]]) - row_max[r]) * scale - each_row * each - each_row * on_label;
-      dz[labels[r]] = T(on);
-    }
+  for_rows<T, 1>(p.rows, p.cols, kExpWork * p.cols, [=](int64_t r, auto& buffer) {
+    const A* z = widen(p.cols, logits + r * p.cols, buffer[0]);
+    A* dz = room(dlogits + r * p.cols, buffer[0]);
+    const A scale = each_row / row_sum[r];
+    // Again from the logit, not from the finished dz: p − 1 of a confident row is all cancellation.
+    const A on = vmath::exp_negative(z[labels[r]] - row_max[r]) * scale - each_row * each - each_row * on_label;
+    (mask ? gradient_row<true, A> : gradient_row<false, A>)(z, mask, p.cols, row_max[r], scale, each_row * each, dz);
+    dz[labels[r]] = on;
+    narrow(p.cols, dz, dlogits + r * p.cols);
   });
 }
 

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "kernels/memory.h"
+#include "kernels/narrow.h"
 #include "kernels/parallel.h"
 
 namespace holt {
@@ -10,22 +11,24 @@ namespace holt {
 template <class B, class T>
 void layer_norm_forward(B, LayerNorm p, const T* x, const T* w, const T* b, T* y, acc_t<T>* mean, acc_t<T>* rstd) {
   using A = acc_t<T>;
-  parallel_for(p.rows, 4 * p.cols, [=](int64_t begin, int64_t end) {
-    for (int64_t r = begin; r < end; ++r) {
-      const T* xr = x + r * p.cols;
-      T* yr = y + r * p.cols;
-      A sum = 0, squares = 0;
+  const int64_t C = p.cols;
+  const Workspace wide(Device::cpu, std::is_same_v<T, A> ? 0 : 2 * C * sizeof(A));
+  const A *ws = widen(C, w, wide.as<A>()), *bs = widen(C, b, wide.as<A>() + C);
+  for_rows<T, 1>(p.rows, C, 4 * C, [=](int64_t r, auto& buffer) {
+    const A* xr = widen(C, x + r * C, buffer[0]);
+    A* yr = room(y + r * C, buffer[0]);
+    A sum = 0, squares = 0;
 #pragma omp simd reduction(+ : sum)
-      for (int64_t c = 0; c < p.cols; ++c) sum += A(xr[c]);
-      const A m = sum / A(p.cols);
+    for (int64_t c = 0; c < C; ++c) sum += xr[c];
+    const A m = sum / A(C);
 #pragma omp simd reduction(+ : squares)
-      for (int64_t c = 0; c < p.cols; ++c) squares += (A(xr[c]) - m) * (A(xr[c]) - m);
-      const A s = 1 / std::sqrt(squares / A(p.cols) + A(p.eps));
+    for (int64_t c = 0; c < C; ++c) squares += (xr[c] - m) * (xr[c] - m);
+    const A s = 1 / std::sqrt(squares / A(C) + A(p.eps));
 #pragma omp simd
-      for (int64_t c = 0; c < p.cols; ++c) yr[c] = T((A(xr[c]) - m) * s * A(w[c]) + A(b[c]));
-      mean[r] = m;
-      rstd[r] = s;
-    }
+    for (int64_t c = 0; c < C; ++c) yr[c] = (xr[c] - m) * s * ws[c] + bs[c];
+    narrow(C, yr, y + r * C);
+    mean[r] = m;
+    rstd[r] = s;
   });
 }
 
@@ -34,32 +37,24 @@ namespace {
 // Rows whose dw and db are summed by one thread. Fixed, so that the sums do not depend on how many threads there are.
 constexpr int64_t kRowsPerChunk = 64;
 
-// dx of rows [begin, end); adds their share to dw and db (both may be null).
-template <class T, class A>
-void backward_rows(const LayerNorm& p, int64_t begin, int64_t end, const T* dy, const T* x, const T* w, const A* mean,
-                   const A* rstd, T* dx, A* dw, A* db) {
-  for (int64_t r = begin; r < end; ++r) {
-    const T *dyr = dy + r * p.cols, *xr = x + r * p.cols;
-    const A m = mean[r], s = rstd[r];
-    if (dw)
-#pragma omp simd
-      for (int64_t c = 0; c < p.cols; ++c) dw[c] += A(dyr[c]) * (A(xr[c]) - m) * s;
-    if (db)
-#pragma omp simd
-      for (int64_t c = 0; c < p.cols; ++c) db[c] += A(dyr[c]);
-    if (!dx) continue;
-    A g_sum = 0, gx_sum = 0;
+// One row: adds its share to dw and db (Sums), writes dx (Dx). dx may be dy.
+template <bool Sums, bool Dx, class A>
+void backward_row(int64_t C, const A* dy, const A* x, const A* w, A m, A s, A* dx, A* dw, A* db) {
+  A g_sum = 0, gx_sum = 0;
 #pragma omp simd reduction(+ : g_sum, gx_sum)
-    for (int64_t c = 0; c < p.cols; ++c) {
-      const A g = A(dyr[c]) * A(w[c]);
-      g_sum += g;
-      gx_sum += g * (A(xr[c]) - m) * s;
+  for (int64_t c = 0; c < C; ++c) {
+    const A normal = (x[c] - m) * s, g = Dx ? dy[c] * w[c] : A(0);
+    if (Sums) {
+      dw[c] += dy[c] * normal;
+      db[c] += dy[c];
     }
-    const A g_mean = g_sum / A(p.cols), gx_mean = gx_sum / A(p.cols);
-    T* dxr = dx + r * p.cols;
-#pragma omp simd
-    for (int64_t c = 0; c < p.cols; ++c) dxr[c] = T(s * (A(dyr[c]) * A(w[c]) - g_mean - (A(xr[c]) - m) * s * gx_mean));
+    g_sum += g;
+    gx_sum += g * normal;
   }
+  if (!Dx) return;
+  const A g_mean = g_sum / A(C), gx_mean = gx_sum / A(C);
+#pragma omp simd
+  for (int64_t c = 0; c < C; ++c) dx[c] = s * (dy[c] * w[c] - g_mean - (x[c] - m) * s * gx_mean);
 }
 
 }  // namespace
@@ -68,16 +63,25 @@ template <class B, class T>
 void layer_norm_backward(B, LayerNorm p, const T* dy, const T* x, const T* w, const acc_t<T>* mean,
                          const acc_t<T>* rstd, T* dx, T* dw, T* db) {
   using A = acc_t<T>;
+  const int64_t C = p.cols;
   const int64_t chunks = (p.rows + kRowsPerChunk - 1) / kRowsPerChunk;
   const bool sums = dw || db;
-  const Workspace partial(Device::cpu, sums ? 2 * chunks * p.cols * sizeof(A) : 0);  // [chunks][dw, db][cols]
-  parallel_for(chunks, kRowsPerChunk * 6 * p.cols, [&](int64_t first, int64_t last) {
-    for (int64_t k = first; k < last; ++k) {
-      A* dwk = sums ? partial.as<A>() + 2 * k * p.cols : nullptr;
-      A* dbk = sums ? dwk + p.cols : nullptr;
-      if (sums) std::fill(dwk, dwk + 2 * p.cols, A(0));
-      backward_rows(p, k * kRowsPerChunk, std::min(p.rows, (k + 1) * kRowsPerChunk), dy, x, w, mean, rstd, dx,
-                    dw ? dwk : nullptr, db ? dbk : nullptr);
+  if (!sums && !dx) return;
+  const Workspace partial(Device::cpu, sums ? 2 * chunks * C * sizeof(A) : 0);  // [chunks][dw, db][cols]
+  const Workspace wide(Device::cpu, std::is_same_v<T, A> ? 0 : C * sizeof(A));
+  const A* ws = widen(C, w, wide.as<A>());
+  const auto row = !dx    ? backward_row<true, false, A>
+                   : sums ? backward_row<true, true, A>
+                          : backward_row<false, true, A>;
+  for_rows<T, 2>(chunks, C, kRowsPerChunk * 6 * C, [&](int64_t k, auto& buffer) {
+    A* dwk = sums ? partial.as<A>() + 2 * k * C : nullptr;
+    A* dbk = sums ? dwk + C : nullptr;
+    if (sums) std::fill(dwk, dwk + 2 * C, A(0));
+    for (int64_t r = k * kRowsPerChunk; r < std::min(p.rows, (k + 1) * kRowsPerChunk); ++r) {
+      const A *dyr = widen(C, dy + r * C, buffer[0]), *xr = widen(C, x + r * C, buffer[1]);
+      A* dxr = dx ? room(dx + r * C, buffer[0]) : nullptr;
+      row(C, dyr, xr, ws, mean[r], rstd[r], dxr, dwk, dbk);
+      if (dx) narrow(C, dxr, dx + r * C);
     }
   });
   for (T* out : {dw, db}) {

@@ -1,5 +1,6 @@
 #include "kernels/unary.h"
 
+#include "kernels/narrow.h"
 #include "kernels/parallel.h"
 
 namespace holt {
@@ -7,17 +8,26 @@ namespace holt {
 template <class F, class B, class T>
 void unary_forward(B, F f, int64_t n, const T* x, T* y) {
   parallel_for(n, F::work, [=](int64_t begin, int64_t end) {
+    in_blocks<T>(begin, end, [=](int64_t i, int64_t m, auto& buffer) {
+      const acc_t<T>* xs = widen(m, x + i, buffer[0]);
+      acc_t<T>* ys = room(y + i, buffer[0]);
 #pragma omp simd
-    for (int64_t i = begin; i < end; ++i) assign(y[i], f.value(acc_t<T>(x[i])));
+      for (int64_t k = 0; k < m; ++k) ys[k] = f.value(xs[k]);
+      narrow(m, ys, y + i);
+    });
   });
 }
 
 template <class F, class B, class T>
 void unary_backward(B, F f, int64_t n, const T* dy, const T* kept, T* dx) {
-  using A = acc_t<T>;
   parallel_for(n, 1 + F::work, [=](int64_t begin, int64_t end) {
+    in_blocks<T>(begin, end, [=](int64_t i, int64_t m, auto& buffer) {
+      const acc_t<T>*g = widen(m, dy + i, buffer[0]), *from = widen(m, kept + i, buffer[1]);
+      acc_t<T>* to = room(dx + i, buffer[0]);
 #pragma omp simd
-    for (int64_t i = begin; i < end; ++i) assign(dx[i], A(dy[i]) * f.slope(A(kept[i])));
+      for (int64_t k = 0; k < m; ++k) to[k] = g[k] * f.slope(from[k]);
+      narrow(m, to, dx + i);
+    });
   });
 }
 

@@ -102,7 +102,7 @@ struct GeluExact {
   }
   template <class A>
   HOLT_HD A slope(A x) const {
-    return vmath::normal_cdf(x) + x * A(0.39894228040143267794) * vmath::exp(A(-0.5) * x * x);
+    return vmath::normal_cdf(x) + x * A(0.39894228040143267794) * vmath::exp_negative(A(-0.5) * x * x);
   }
 };
 
@@ -120,7 +120,7 @@ struct GeluTanh {
   HOLT_HD A slope(A x) const {
     const A w = A(kScale) * x * (1 + A(0.044715) * x * x), dw = A(kScale) * (1 + A(3 * 0.044715) * x * x);
     // σ(w) and σ(−w) are 1/(1 + t) and t/(1 + t): neither is found by subtraction.
-    const A t = vmath::exp(-std::fabs(w)), r = 1 / (1 + t);
+    const A t = vmath::exp_negative(-std::fabs(w)), r = 1 / (1 + t);
     return (w < 0 ? t * r : r) + x * dw * t * r * r;
   }
 };

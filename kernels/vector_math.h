@@ -15,6 +15,31 @@
 
 namespace holt::vmath {
 
+namespace detail {
+
+// x = n·ln 2 + r, |r| ≤ ln 2 / 2. (Two functions of floats: of a struct GCC makes an array in a simd loop, and
+// gathers.)
+
+// n + kExpRound: adding it leaves the nearest integer, whose bits stand at the bottom meanwhile, and 127 more, so that
+// shifted to the top they are the exponent of 2^n.
+constexpr float kExpRound = 0x1.8p23f + 127;
+inline float exp_shifted(float x) { return x * 0x1.715476p+0f + kExpRound; }
+
+// e^r
+inline float exp_rest(float x, float shifted) {
+  const float n = shifted - kExpRound;
+  const float r = (x - n * 0x1.62ep-1f) - n * 0x1.0bfbe8p-15f;  // ln 2 in two parts: n·high is exact
+  float p = 1.9875691500e-4f;                                   // (e^r − 1 − r)/r², Cephes expf
+  p = p * r + 1.3981999507e-3f;
+  p = p * r + 8.3334519073e-3f;
+  p = p * r + 4.1665795894e-2f;
+  p = p * r + 1.6666665459e-1f;
+  p = p * r + 5.0000001201e-1f;
+  return p * (r * r) + r + 1.0f;
+}
+
+}  // namespace detail
+
 /// e^x = 2^n·e^r with n = round(x / ln 2), |r| ≤ ln 2 / 2.
 HOLT_HD inline float exp(float x) {
 #if defined(__CUDA_ARCH__)
@@ -23,24 +48,26 @@ HOLT_HD inline float exp(float x) {
   // Beyond these the result is 0 and infinity anyway; a NaN passes both comparisons unchanged.
   x = x < -105.0f ? -105.0f : x;
   x = x > 89.0f ? 89.0f : x;
-  constexpr float kRound = 0x1.8p23f;  // added and subtracted, leaves the nearest integer; its low bits are n
-  const float shifted = x * 0x1.715476p+0f + kRound;
-  const float n = shifted - kRound;
-  const int32_t i = std::bit_cast<int32_t>(shifted) - std::bit_cast<int32_t>(kRound);
-  const float r = (x - n * 0x1.62ep-1f) - n * 0x1.0bfbe8p-15f;  // ln 2 in two parts: n·high is exact
-  float p = 1.9875691500e-4f;                                   // (e^r − 1 − r)/r², Cephes expf
-  p = p * r + 1.3981999507e-3f;
-  p = p * r + 8.3334519073e-3f;
-  p = p * r + 4.1665795894e-2f;
-  p = p * r + 1.6666665459e-1f;
-  p = p * r + 5.0000001201e-1f;
-  p = p * (r * r) + r + 1.0f;
+  const float shifted = detail::exp_shifted(x);
   // 2^n in two factors, because n reaches −151 and 128: the second one rounds, once, into the subnormals or overflows.
-  const int32_t half = i >> 1;
-  return p * std::bit_cast<float>((half + 127) << 23) * std::bit_cast<float>((i - half + 127) << 23);
+  const int32_t n = std::bit_cast<int32_t>(shifted) - std::bit_cast<int32_t>(detail::kExpRound), half = n >> 1;
+  return detail::exp_rest(x, shifted) * std::bit_cast<float>((half + 127) << 23) *
+         std::bit_cast<float>((n - half + 127) << 23);
 #endif
 }
 inline double exp(double x) { return std::exp(x); }
+
+/// e^x for x ≤ 0 (or NaN), in two thirds of the time: nothing overflows, and below 2^-126.5 the result is 0.
+HOLT_HD inline float exp_negative(float x) {
+#if defined(__CUDA_ARCH__)
+  return ::expf(x);
+#else
+  x = x < -88.0f ? -88.0f : x;  // there n is −127, whose 2^n has the bits of 0
+  const float shifted = detail::exp_shifted(x);
+  return detail::exp_rest(x, shifted) * std::bit_cast<float>(std::bit_cast<uint32_t>(shifted) << 23);
+#endif
+}
+inline double exp_negative(double x) { return std::exp(x); }
 
 /// ln x = e·ln 2 + ln m with x = m·2^e, m in [√½, √2).
 HOLT_HD inline float log(float x) {
@@ -129,16 +156,17 @@ HOLT_HD inline float normal_cdf(float x) {
   q = q * t - 3.63875777e-2f;
   q = q * t - 3.18298876e-1f;
   q = q * t - 7.97885299e-1f;
-  const float tail = 0.5f * exp(q * t);
+  const float tail = 0.5f * exp_negative(q * t);
   return x > 0.0f ? 1.0f - tail : tail;
 #endif
 }
 inline double normal_cdf(double x) { return 0.5 * std::erfc(x * -0.70710678118654752440); }
 
-/// 1/(1 + e^−x)
+/// 1/(1 + e^−x), for negative x as e^x/(1 + e^x): one exponential of what is never positive serves both.
 template <class T>
 HOLT_HD T sigmoid(T x) {
-  return T(1) / (T(1) + exp(-x));
+  const T t = exp_negative(x < 0 ? x : -x);
+  return (x < 0 ? t : T(1)) / (T(1) + t);
 }
 
 }  // namespace holt::vmath
