@@ -9,7 +9,7 @@ namespace holt {
 namespace {
 
 constexpr int64_t kRowChunk = 16384;  // elements of a row searched in one go; fixed, though any size gives the same
-constexpr int64_t kTile = 512;        // columns searched in one go
+constexpr int64_t kTile = 2048;       // columns searched in one go
 
 template <class A>
 struct Best {
@@ -20,7 +20,7 @@ struct Best {
 // Whether x wins over `best`, which stands before it.
 template <class A>
 bool better(A x, A best) {
-  return x > best || (x != x && best == best);
+  return (x > best) | ((x != x) & (best == best));
 }
 
 // The first k with is(x[k]); there is one.
@@ -89,25 +89,27 @@ void max_rows(Reduction p, const T* x, T* values, int64_t* index) {
   }
 }
 
-template <class T>
+// I: a type that holds p.reduced; the narrower, the fewer bytes go in and out of the first-level cache.
+template <class I, class T>
 void max_columns(Reduction p, const T* x, T* values, int64_t* index) {
   using A = acc_t<T>;
   const int64_t tiles = (p.inner + kTile - 1) / kTile;
   parallel_for(p.outer * tiles, p.reduced * std::min(kTile, p.inner), [=](int64_t begin, int64_t end) {
     A best[kTile];
-    int64_t where[kTile];
+    I where[kTile];
     for (int64_t t = begin; t < end; ++t) {
       const int64_t o = t / tiles, column = t % tiles * kTile, width = std::min(kTile, p.inner - column);
       const T* row = x + o * p.reduced * p.inner + column;
       for (int64_t j = 0; j < width; ++j) best[j] = A(row[j]), where[j] = 0;
-      for (int64_t k = 1; k < p.reduced; ++k) {
+      for (I k = 1; k < static_cast<I>(p.reduced); ++k) {
         row += p.inner;
 #pragma omp simd
         for (int64_t j = 0; j < width; ++j) {
-          const A v = A(row[j]);
-          const bool wins = better(v, best[j]);
-          best[j] = wins ? v : best[j];
-          where[j] = wins ? k : where[j];
+          const A v = A(row[j]), b = best[j];
+          const I w = where[j];
+          const bool wins = better(v, b);
+          best[j] = wins ? v : b;
+          where[j] = wins ? k : w;
         }
       }
       for (int64_t j = 0; j < width; ++j) {
@@ -125,7 +127,8 @@ void max_forward(B, Reduction p, const T* x, T* values, int64_t* index) {
   if (p.inner == 1)
     max_rows(p, x, values, index);
   else if (p.inner > 0)
-    max_columns(p, x, values, index);
+    p.reduced <= std::numeric_limits<int32_t>::max() ? max_columns<int32_t>(p, x, values, index)
+                                                     : max_columns<int64_t>(p, x, values, index);
 }
 
 template <class B, class T>
