@@ -91,15 +91,16 @@ class Reader : public nlohmann::json_sax<Json> {
     return true;
   }
 
+  // The message is made only for an Error: this runs for each pixel of gigabytes.
   bool number(double v) {
     if (depth_ == 5 && inside() && field_ == "x") {
-      check(v >= 0 && v <= 1, "{}: image {}: the pixel {} is outside 0 … 1", place(),
-            std::ssize(user_->pixels) / kLeafPixels, v);
+      if (!(v >= 0 && v <= 1)) [[unlikely]]
+        fail("{}: image {}: the pixel {} is outside 0 … 1", place(), std::ssize(user_->pixels) / kLeafPixels, v);
       ++pixels_;
-      user_->pixels.push_back(static_cast<uint8_t>(std::lround(255 * v)));
+      user_->pixels.push_back(static_cast<uint8_t>(255 * v + 0.5));
     } else if (depth_ == 4 && inside() && field_ == "y") {
-      check(v == std::floor(v) && v >= 0 && v < static_cast<double>(classes_), "{}: label {} is outside 0 … {}",
-            place(), v, classes_ - 1);
+      if (v != std::floor(v) || v < 0 || v >= static_cast<double>(classes_))
+        fail("{}: label {} is outside 0 … {}", place(), v, classes_ - 1);
       user_->labels.push_back(static_cast<int64_t>(v));
     } else {
       return scalar("a number");
