@@ -127,6 +127,20 @@ void write_atomically(const std::string& path, std::string_view content) {
   write_atomically(path, [&](FileWriter& file) { file.write(content); });
 }
 
+void append_line(const std::string& path, const std::string& line) {
+  const int opened = ::open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0666);
+  if (opened < 0) fail_to("open", path);
+  const Descriptor file(opened);
+  const off_t before = ::lseek(opened, 0, SEEK_END);
+  const std::string text = line + "\n";
+  if (::write(opened, text.data(), text.size()) == static_cast<ssize_t>(text.size()) && ::fsync(opened) == 0) return;
+  const int why = errno ? errno : ENOSPC;
+  // What could not be written whole is taken back; if that fails too, the first failure is the one to report.
+  [[maybe_unused]] const bool back = before >= 0 && ::ftruncate(opened, before) == 0;
+  errno = why;
+  fail_to("write", path);
+}
+
 std::string read_file(const std::string& path) {
   const Descriptor file(open_to_read(path));
   std::string content(regular_size(file.get(), path), '\0');

@@ -28,6 +28,10 @@ class FileWriter {
 void write_atomically(const std::string& path, const std::function<void(FileWriter&)>& content);
 void write_atomically(const std::string& path, std::string_view content);
 
+/// Appends `line` and a newline in one write, on disk when it returns; makes the file if need be. A machine that loses
+/// power may leave a last line without its end, never an older one damaged. Errors name path and reason.
+void append_line(const std::string& path, const std::string& line);
+
 /// The whole file. Errors name path and reason.
 std::string read_file(const std::string& path);
 

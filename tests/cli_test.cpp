@@ -284,7 +284,7 @@ TEST_F(CliTest, FolderErrors) {
 TEST_F(CliTest, TwoRunsInOneFolder) {
   Process first(train("shared", {"--epochs", "500"}), kProgram);
   ASSERT_TRUE(first.wait_for("train loss"));
-  expect_fails(resume("shared"), 1, "another process is training in");
+  expect_fails(resume("shared"), 1, "another process works in");
   first.send(SIGINT);
   EXPECT_EQ(first.finish().code, 130);
 }

@@ -7,6 +7,8 @@
 #include <cstdint>
 #include <string>
 
+#include "core/folder_lock.h"
+
 namespace holt::app {
 
 class RunFolder {
@@ -19,15 +21,12 @@ class RunFolder {
 
   /// Makes the folder if need be and locks it for this process. Changes nothing in it. Errors: as above; the path is no
   /// folder or cannot be made or written; another process works in it.
-  RunFolder(std::string path, Mode mode);
-  ~RunFolder();
-  RunFolder(const RunFolder&) = delete;
-  RunFolder& operator=(const RunFolder&) = delete;
+  RunFolder(const std::string& path, Mode mode);
 
-  const std::string& path() const { return path_; }
-  std::string checkpoint() const { return path_ + "/checkpoint.safetensors"; }
-  std::string model() const { return path_ + "/model.safetensors"; }
-  std::string log() const { return path_ + "/log.jsonl"; }
+  const std::string& path() const { return lock_.path(); }
+  std::string checkpoint() const { return path() + "/checkpoint.safetensors"; }
+  std::string model() const { return path() + "/model.safetensors"; }
+  std::string log() const { return path() + "/log.jsonl"; }
 
   /// Removes model and log of an earlier run.
   void remove_results() const;
@@ -37,9 +36,7 @@ class RunFolder {
   void keep_log(int64_t lines) const;
 
  private:
-  std::string path_;
-  int lock_ = -1;
-  bool made_ = false;
+  FolderLock lock_;
 };
 
 }  // namespace holt::app
