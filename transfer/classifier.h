@@ -1,0 +1,58 @@
+// What an adaptation starts from and ends with: a network, and what some methods put before and behind it.
+//
+//   x → correction φ (of +align) → network: features f, logits z → gate (of +gate) → z + γ on the missing classes
+#pragma once
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "data/dataset.h"
+#include "data/loader.h"
+#include "nn/model.h"
+#include "nn/usage.h"
+#include "transfer/correction.h"
+#include "transfer/gate.h"
+#include "transfer/nearest_class_mean.h"
+
+namespace holt::transfer {
+
+struct Classifier {
+  std::unique_ptr<nn::Model> model;
+  std::unique_ptr<Correction> correction = {};  ///< null: none
+  std::optional<Gate> gate = {};
+  /// Calibration: γ, added to the logits of every class that is not in `seen`. Not applied by outputs().
+  double gamma = 0;
+  std::vector<int64_t> seen = {};
+
+  struct Output {
+    Tensor features, logits;  ///< [N,D], [N,C]
+  };
+  /// What the network sees: the correction's output.
+  Tensor input(const Tensor& images) const { return correction ? (*correction)(images) : images; }
+  /// For normalised images [N,H,W,C] on the model's device. Differentiable without a gate.
+  Output outputs(const Tensor& images) const;
+};
+
+/// A deep copy.
+Classifier clone(const Classifier& c);
+
+/// Outputs for a whole data set in evaluation mode, in the data set's order.
+struct Evaluation {
+  Predictions predictions;
+  Features features;
+};
+Evaluation evaluate(const Classifier& c, const data::Dataset& dataset, const data::Normalize& normalize, Device device);
+
+/// One safetensors file: the model as nn::save_model writes it, with the rest beside it ("transfer.correction.kernel",
+/// "transfer.gate.means", …; "transfer.gamma" and "transfer.seen" in the metadata). Written atomically.
+void save_classifier(const std::string& path, const Classifier& c, const nn::Usage& usage, const Metadata& extra = {});
+
+struct LoadedClassifier {
+  Classifier classifier;
+  nn::Usage usage;
+  Metadata metadata;
+};
+/// Reads what save_classifier or `holt train` wrote. Errors name the file and what is wrong in it.
+LoadedClassifier load_classifier(const std::string& path, Device device = {});
+
+}  // namespace holt::transfer

@@ -1,0 +1,147 @@
+// The methods' names: what they are made of, and what does not go together.
+#include <algorithm>
+
+#include "transfer/method.h"
+
+namespace holt::transfer {
+
+namespace methods {
+#define METHOD(name) MethodEntry name();
+#include "transfer/methods/list.def"
+#undef METHOD
+}  // namespace methods
+
+namespace {
+
+// Pointers to its elements are given away: a deque keeps them valid as it grows.
+std::deque<MethodEntry>& all_parts() {
+  static std::deque<MethodEntry> parts = {
+#define METHOD(name) methods::name(),
+#include "transfer/methods/list.def"
+#undef METHOD
+  };
+  return parts;
+}
+
+const MethodEntry* find_part(const std::string& name) {
+  for (const MethodEntry& p : all_parts())
+    if (p.name == name) return &p;
+  return nullptr;
+}
+
+// The name that shares the longest beginning with `word`: "lol-sgd" finds lolsgd.
+std::string suggestion(const std::string& word) {
+  std::string best;
+  size_t longest = 1;
+  const auto consider = [&](const std::string& name) {
+    const size_t common = std::mismatch(word.begin(), word.end(), name.begin(), name.end()).first - word.begin();
+    if (common > longest) {
+      longest = common;
+      best = name;
+    }
+  };
+  for (const MethodEntry& p : all_parts()) consider(p.name);
+  for (const MethodAlias& a : method_aliases()) consider(a.name);
+  return best.empty() ? "" : "; did you mean " + best + "?";
+}
+
+std::vector<std::string> split_words(const std::string& name) {
+  std::vector<std::string> words;
+  size_t begin = 0;
+  for (size_t plus = name.find('+'); plus != std::string::npos; plus = name.find('+', begin)) {
+    words.push_back(name.substr(begin, plus - begin));
+    begin = plus + 1;
+  }
+  words.push_back(name.substr(begin));
+  return words;
+}
+
+}  // namespace
+
+const std::deque<MethodEntry>& method_parts() { return all_parts(); }
+
+const std::vector<MethodAlias>& method_aliases() {
+  static const std::vector<MethodAlias> aliases = {
+      {"holt",
+       "ours: seen-softmax with τ = 0.5, align and gate",
+       "seen-softmax+align+gate",
+       {{"seen-softmax.tau", "0.5"}}},
+  };
+  return aliases;
+}
+
+void register_method(MethodEntry entry) {
+  check(!entry.name.empty() && entry.name.find('+') == std::string::npos && entry.make != nullptr,
+        "register_method: '{}' needs a name without '+', and a make function", entry.name);
+  check(!find_part(entry.name), "register_method: there is a method '{}' already", entry.name);
+  all_parts().push_back(std::move(entry));
+}
+
+Method parse_method(const std::string& name, Options& options) {
+  std::vector<std::string> words;
+  for (const std::string& word : split_words(name)) {
+    const auto alias = std::find_if(method_aliases().begin(), method_aliases().end(),
+                                    [&](const MethodAlias& a) { return a.name == word; });
+    if (alias == method_aliases().end()) {
+      words.push_back(word);
+      continue;
+    }
+    for (const std::string& part : split_words(alias->composition)) words.push_back(part);
+    for (const auto& [option, value] : alias->options) set(options, option, value);
+  }
+
+  Method method{name, {}};
+  for (const std::string& word : words) {
+    const MethodEntry* part = find_part(word);
+    check(part, "method '{}': there is no '{}'{} 'holt transfer --list-methods' shows all", name, word,
+          suggestion(word).empty() ? ";" : suggestion(word));
+    check(std::find(method.parts.begin(), method.parts.end(), part) == method.parts.end(), "method '{}': '{}' twice",
+          name, word);
+    method.parts.push_back(part);
+  }
+  const auto trainers = std::count_if(method.parts.begin(), method.parts.end(),
+                                      [](const MethodEntry* p) { return p->role == Role::trainer; });
+  check(trainers <= 1, "method '{}': only one of its parts can train", name);
+  if (trainers == 0) method.parts.push_back(find_part("sgd"));
+  std::stable_sort(method.parts.begin(), method.parts.end(), [](const MethodEntry* a, const MethodEntry* b) {
+    const auto position = [](const MethodEntry* p) {
+      return std::find_if(all_parts().begin(), all_parts().end(), [&](const MethodEntry& e) { return &e == p; }) -
+             all_parts().begin();
+    };
+    return position(a) < position(b);
+  });
+  for (const MethodEntry* p : method.parts)
+    for (const MethodEntry* q : method.parts)
+      check(std::find(p->excludes.begin(), p->excludes.end(), q->name) == p->excludes.end(),
+            "method '{}': {} does not go with {}", name, p->name, q->name);
+  return method;
+}
+
+const std::vector<std::string>& standard_methods() {
+  static const std::vector<std::string> all = {
+      "source",
+      "bn-stats",
+      "linear-probe",
+      "lp-ft",
+      "sgd",
+      "l2sp",
+      "wise",
+      "lwf",
+      "frozen-bn",
+      "frozen-classifier",
+      "sgd-restart",
+      "local-sgd",
+      "lolsgd",
+      "frozen-classifier+lolsgd",
+      "frozen-classifier+lolsgd+distill",
+      "frozen-classifier+lolsgd+distill+rank",
+      "seen-softmax",
+      "seen-softmax+align",
+      "seen-softmax+gate",
+      "holt",
+      "oracle",
+  };
+  return all;
+}
+
+}  // namespace holt::transfer

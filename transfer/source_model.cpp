@@ -1,0 +1,146 @@
+#include "transfer/source_model.h"
+
+#include <chrono>
+#include <cmath>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "core/file.h"
+#include "nn/models/registry.h"
+#include "nn/optim.h"
+#include "nn/schedule.h"
+#include "nn/train_loop.h"
+#include "transfer/adapt.h"
+
+namespace holt::transfer {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+constexpr int64_t kTestBatch = 500;
+
+nn::ModelConfig model_config(const SourceRequest& r) {
+  nn::ModelConfig c = nn::parse_model(r.training.model);
+  const Shape shape = r.benchmark.image_shape();
+  c.classes = std::ssize(r.benchmark.classes());
+  c.height = shape[0], c.width = shape[1], c.channels = shape[2];
+  return c;
+}
+
+data::Loader loader(const SourceRequest& r, data::Part part) {
+  const bool train = part == data::Part::train;
+  data::LoaderOptions o;
+  o.batch = train ? r.training.batch : kTestBatch;
+  o.shuffle = train;
+  o.seed = r.training.seed;
+  o.normalize = r.benchmark.normalize();
+  if (train) o.augment = {.pad = static_cast<int>(r.training.pad), .flip = r.training.flip};
+  return {limited(r.benchmark.load(r.domain, part, r.data_seed), r.limit), o};
+}
+
+// Biases and normalisation parameters (one axis) do not decay: it would only pull their outputs to zero.
+nn::SGD make_optimizer(const nn::Model& model, const SourceTraining& t) {
+  nn::ParameterGroup weights, others;
+  others.weight_decay = 0;
+  for (const auto& [name, tensor] : model.named_parameters())
+    (tensor.rank() > 1 ? weights : others).parameters.emplace_back(name, tensor);
+  return {{weights, others}, {.lr = t.lr, .momentum = 0.9, .nesterov = true, .weight_decay = t.weight_decay}};
+}
+
+void train(nn::Model& model, const SourceRequest& r) {
+  const data::Loader train_loader = loader(r, data::Part::train);
+  nn::SGD optimizer = make_optimizer(model, r.training);
+  const int64_t steps = train_loader.batches(), total = r.training.epochs * steps;
+  model.train();
+  const auto begin = Clock::now();
+  int64_t done = 0, images = 0;
+  for (int64_t epoch = 0; epoch < r.training.epochs; ++epoch) {
+    nn::Scores scores;
+    auto batches = train_loader.epoch(epoch);
+    for (int64_t step = 0; auto batch = batches.next(); ++step, ++done) {
+      check(!r.cancelled || !r.cancelled(), "cancelled");
+      const double factor = nn::schedule::cosine(done, {.total = total});
+      const double loss = nn::train_step(model, optimizer, batch->images.to(r.device), batch->labels.to(r.device),
+                                         scores, {.factor = factor});
+      check(std::isfinite(loss), "source model: the loss is {} at step {}; try a smaller --source-lr than {}", loss,
+            done + 1, r.training.lr);
+      images += batch->labels.numel();
+      const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
+      if (r.progress)
+        r.progress({epoch, r.training.epochs, step + 1, steps, scores.loss(), scores.accuracy(),
+                    static_cast<double>(images) / seconds,
+                    seconds * static_cast<double>(total - done - 1) / static_cast<double>(done + 1)});
+    }
+  }
+}
+
+void check_fits(const nn::ModelConfig& c, const SourceRequest& r, const std::string& path) {
+  const nn::ModelConfig wanted = model_config(r);
+  check(c.classes == wanted.classes && c.height == wanted.height && c.width == wanted.width &&
+            c.channels == wanted.channels,
+        "{}: a model for {} classes and images of {}×{}×{}, but {} has {} classes and images of {}×{}×{}", path,
+        c.classes, c.height, c.width, c.channels, r.data, wanted.classes, wanted.height, wanted.width, wanted.channels);
+}
+
+}  // namespace
+
+std::string fingerprint(const std::string& text) {
+  uint64_t h = 0xcbf29ce484222325;  // FNV-1a
+  for (const unsigned char c : text) h = (h ^ c) * 0x100000001b3;
+  return format("{:016x}", h);
+}
+
+SourceModel get_source_model(const SourceRequest& r) {
+  SourceModel source;
+  const data::Normalize normalize = r.benchmark.normalize();
+  if (!r.file.empty()) {
+    LoadedClassifier loaded = load_classifier(r.file, r.device);
+    check(!loaded.classifier.correction && !loaded.classifier.gate,
+          "{}: it was adapted by a method with align or gate; a source model is a plain network", r.file);
+    check_fits(loaded.classifier.model->config(), r, r.file);
+    source.model = std::move(loaded.classifier.model);
+    source.usage = std::move(loaded.usage);
+    source.id = fingerprint(read_file(r.file));
+    prepare_source(*source.model, r.device);
+    return source;
+  }
+
+  const nn::ModelConfig config = model_config(r);
+  const nlohmann::json identity = {
+      {"data", r.data},          {"domain", r.domain},          {"data_seed", r.data_seed},
+      {"limit", r.limit},        {"training", r.training},      {"classes", config.classes},
+      {"height", config.height}, {"channels", config.channels}, {"device", to_string(r.device)}};
+  source.id = fingerprint(identity.dump());
+  const std::string path = r.cache.empty() ? "" : r.cache + "/" + r.data + "-" + source.id + ".safetensors";
+  if (!path.empty() && std::filesystem::exists(path)) {
+    LoadedClassifier loaded = load_classifier(path, r.device);
+    check_fits(loaded.classifier.model->config(), r, path);
+    source.model = std::move(loaded.classifier.model);
+    source.usage = std::move(loaded.usage);
+    source.test_accuracy = std::strtod(loaded.metadata["transfer.source_accuracy"].c_str(), nullptr);
+    source.cached = true;
+    prepare_source(*source.model, r.device);
+    return source;
+  }
+
+  const auto begin = Clock::now();
+  Generator generator(r.training.seed);
+  source.model = nn::make_model(config, generator);
+  source.model->to(r.device);
+  train(*source.model, r);
+  source.test_accuracy = nn::evaluate(*source.model, loader(r, data::Part::test).epoch(0), r.device).accuracy();
+  source.seconds = std::chrono::duration<double>(Clock::now() - begin).count();
+  const size_t channels = static_cast<size_t>(config.channels);
+  source.usage = {r.benchmark.classes(), normalize.mean.empty() ? std::vector<float>(channels, 0) : normalize.mean,
+                  normalize.std.empty() ? std::vector<float>(channels, 1) : normalize.std};
+  prepare_source(*source.model, r.device);
+  if (!path.empty()) {
+    std::filesystem::create_directories(r.cache);
+    Classifier plain{.model = nn::clone(*source.model)};
+    save_classifier(
+        path, plain, source.usage,
+        {{"transfer.source_accuracy", format("{}", source.test_accuracy)}, {"transfer.source", identity.dump()}});
+  }
+  return source;
+}
+
+}  // namespace holt::transfer
