@@ -9,6 +9,7 @@ void add_train(CLI::App& program, Action& action);
 void add_eval(CLI::App& program, Action& action);
 void add_data(CLI::App& program, Action& action);
 void add_info(CLI::App& program, Action& action);
+void add_transfer(CLI::App& program, Action& action);
 
 /// --device and --threads, the same in every command that computes.
 struct ComputeFlags {

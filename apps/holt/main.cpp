@@ -27,6 +27,7 @@ int main(int argc, char** argv) {
   program.option_defaults()->take_last();  // of an option given twice; a script's own can so be overridden
   program.require_subcommand(0, 1);        // of two words that name commands the second is an argument: holt data info
   app::Action action;
+  app::add_transfer(program, action);
   app::add_train(program, action);
   app::add_eval(program, action);
   app::add_data(program, action);

@@ -77,6 +77,19 @@ void Progress::show(const ProgressState& s) {
   else
     text += format("loss {:.4f}  acc {:5.2f} %  {:.0f} images/s", s.loss, 100 * s.accuracy, s.images_per_second);
   if (s.seconds_left >= 0) text += "  " + clock_time(s.seconds_left) + " left";
+  write(text);
+}
+
+void Progress::show_jobs(int64_t done, int64_t total, const std::string& finished, double seconds_left) {
+  const int64_t tenth = 10 * done / std::max<int64_t>(1, total);
+  if (!terminal_ && tenth == last_tenth_) return;
+  last_tenth_ = tenth;
+  const std::string bar_text =
+      terminal_ ? bar(static_cast<double>(done) / static_cast<double>(std::max<int64_t>(1, total))) + "  " : "";
+  write(format("jobs  {}{}/{}  {} left  {}", bar_text, done, total, clock_time(seconds_left), finished));
+}
+
+void Progress::write(const std::string& text) {
   if (terminal_) {
     std::printf("\r%s\033[K", cut(text, terminal_columns() - 1).c_str());
     shown_ = true;

@@ -30,6 +30,8 @@ class Progress {
 
   /// Cheap: a terminal sees at most ten a second, a file each quarter of an epoch.
   void show(const ProgressState& s);
+  /// The part done of many jobs, the last one finished, the time left: a terminal sees each, a file each tenth.
+  void show_jobs(int64_t done, int64_t total, const std::string& finished, double seconds_left);
   /// A line that stays. Takes the place of the rewritten one.
   void line(const std::string& text);
   /// Wipes the rewritten line.
@@ -38,9 +40,10 @@ class Progress {
 
  private:
   std::string bar(double fraction) const;
+  void write(const std::string& text);
 
   bool terminal_, utf8_, shown_ = false;
-  int64_t last_quarter_ = -1;
+  int64_t last_quarter_ = -1, last_tenth_ = 0;
   std::chrono::steady_clock::time_point last_{};
 };
 
