@@ -9,8 +9,8 @@
 namespace holt {
 namespace {
 
-// dpre of rows [begin, end); adds to db. Both may be null. `slope` is known when this is compiled: the loops become
-// vector code.
+// dpre of rows [begin, end); adds to db. One of them may be null. `slope` is known when this is compiled: the loops
+// become vector code.
 template <class T, class Slope>
 void rows(const BiasActivation& p, int64_t begin, int64_t end, const T* dy, const T* saved, T* dpre, acc_t<T>* db,
           Slope slope) {
@@ -18,13 +18,16 @@ void rows(const BiasActivation& p, int64_t begin, int64_t end, const T* dy, cons
   for (int64_t r = begin; r < end; ++r)
     in_blocks<T>(0, p.cols, [&](int64_t c, int64_t m, auto& buffer) {
       const int64_t first = r * p.cols + c;
-      const A *g = widen(m, dy + first, buffer[0]), *s = saved ? widen(m, saved + first, buffer[1]) : g;
-      A* out = dpre ? room(dpre + first, buffer[0]) : nullptr;
       A* sum = db ? db + c : nullptr;
-      if (db && !dpre) {
+      const T *dy_c = dy + first, *saved_c = saved ? saved + first : dy_c;
+      if (!dpre) {  // nothing to round: sums straight from T
 #pragma omp simd
-        for (int64_t k = 0; k < m; ++k) sum[k] += g[k] * slope(s[k]);
-      } else if (db) {
+        for (int64_t k = 0; k < m; ++k) sum[k] += A(dy_c[k]) * slope(A(saved_c[k]));
+        return;
+      }
+      const A *g = widen(m, dy_c, buffer[0]), *s = saved ? widen(m, saved_c, buffer[1]) : g;
+      A* out = room(dpre + first, buffer[0]);
+      if (db) {
 #pragma omp simd
         for (int64_t k = 0; k < m; ++k) {
           const A d = g[k] * slope(s[k]);
@@ -35,13 +38,14 @@ void rows(const BiasActivation& p, int64_t begin, int64_t end, const T* dy, cons
 #pragma omp simd
         for (int64_t k = 0; k < m; ++k) out[k] = g[k] * slope(s[k]);
       }
-      if (dpre) narrow(m, out, dpre + first);
+      narrow(m, out, dpre + first);
     });
 }
 
 template <class T, class Slope>
 void backward(const BiasActivation& p, int64_t cost, const T* dy, const T* saved, T* dpre, T* db, Slope slope) {
   using A = acc_t<T>;
+  if (!dpre && !db) return;
   // Rows that are summed apart: a fixed share, so that the sum does not depend on the number of threads; enough of them
   // that the partial sums are few.
   const int64_t rows_per_chunk = std::max<int64_t>(64, 32768 / std::max<int64_t>(p.cols, 1));

@@ -40,20 +40,23 @@ void forward_row(const Softmax& p, const A* x, A* y) {
 }
 
 template <class A>
-void backward_row(const Softmax& p, const A* dy, const A* y, A* dx) {
-  const int64_t C = p.cols;
+void log_backward_row(int64_t C, const A* dy, const A* y, A* dx) {
   A sum = 0;
-  if (p.log) {
 #pragma omp simd reduction(+ : sum)
-    for (int64_t c = 0; c < C; ++c) sum += dy[c];
+  for (int64_t c = 0; c < C; ++c) sum += dy[c];
 #pragma omp simd
-    for (int64_t c = 0; c < C; ++c) dx[c] = dy[c] - vmath::exp_negative(y[c]) * sum;
-  } else {
+  for (int64_t c = 0; c < C; ++c) dx[c] = dy[c] - vmath::exp_negative(y[c]) * sum;
+}
+
+// So little is computed that a 16-bit row is better converted on the way, twice, than put down in between.
+template <class T>
+void backward_row(int64_t C, const T* dy, const T* y, T* dx) {
+  using A = acc_t<T>;
+  A sum = 0;
 #pragma omp simd reduction(+ : sum)
-    for (int64_t c = 0; c < C; ++c) sum += dy[c] * y[c];
+  for (int64_t c = 0; c < C; ++c) sum += A(dy[c]) * A(y[c]);
 #pragma omp simd
-    for (int64_t c = 0; c < C; ++c) dx[c] = y[c] * (dy[c] - sum);
-  }
+  for (int64_t c = 0; c < C; ++c) assign(dx[c], A(y[c]) * (A(dy[c]) - sum));
 }
 
 }  // namespace
@@ -71,9 +74,13 @@ void softmax_forward(B, Softmax p, const T* x, T* y) {
 template <class B, class T>
 void softmax_backward(B, Softmax p, const T* dy, const T* y, T* dx) {
   const int64_t C = p.cols;
-  for_rows<T, 2>(p.rows, C, (p.log ? kExpWork : 4) * C, [=](int64_t r, auto& buffer) {
+  if (!p.log)
+    return parallel_for(p.rows, 4 * C, [=](int64_t begin, int64_t end) {
+      for (int64_t r = begin; r < end; ++r) backward_row(C, dy + r * C, y + r * C, dx + r * C);
+    });
+  for_rows<T, 2>(p.rows, C, kExpWork * C, [=](int64_t r, auto& buffer) {
     acc_t<T>* dxr = room(dx + r * C, buffer[0]);
-    backward_row(p, widen(C, dy + r * C, buffer[0]), widen(C, y + r * C, buffer[1]), dxr);
+    log_backward_row(C, widen(C, dy + r * C, buffer[0]), widen(C, y + r * C, buffer[1]), dxr);
     narrow(C, dxr, dx + r * C);
   });
 }
