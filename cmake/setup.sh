@@ -2,7 +2,7 @@
 # names what to install.
 
 HOLT_PACKAGES="g++ cmake ninja-build libdnnl-dev libcli11-dev libfmt-dev nlohmann-json3-dev libboost-context-dev zlib1g-dev libpng-dev libjpeg-dev dataset-fashion-mnist"
-HOLT_TEST_PACKAGES="libgtest-dev libbenchmark-dev util-linux"
+HOLT_TEST_PACKAGES="libgtest-dev libbenchmark-dev util-linux chromium"
 
 # Prints to the terminal or to a log alike: one line a step.
 say() { printf '%s\n' "$*"; }
