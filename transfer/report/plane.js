@@ -1,7 +1,7 @@
 // The seen–unseen plane: every method a mark, the chosen and the hovered one with their calibration curves.
 //
-// A mean of several curves is taken along rays from the origin, each of which crosses a curve once: so the steep end,
-// where the unseen classes are lost, keeps its shape as well as the level one.
+// A mean of several curves: each is stretched to reach 1 on both axes, rays from the origin then meet all of them at like
+// places (the corner of one with the corner of another), and these points, brought back to scale, are averaged.
 const RAYS = Array.from({ length: 181 }, (_, i) => [Math.cos(i * Math.PI / 360), Math.sin(i * Math.PI / 360)]);
 
 const pointsOf = job => {
@@ -23,8 +23,11 @@ function distances(points) {
 function meanCurve(jobs) {
   const curves = jobs.map(pointsOf).filter(c => c.length > 1);
   if (curves.length < 2) return curves[0] ?? [];
-  const all = curves.map(distances);
-  return RAYS.map((ray, i) => { const d = average(all.map(list => list[i])); return [d * ray[0], d * ray[1]]; });
+  const all = curves.map(c => {
+    const seen = c[0][0] || 1, unseen = c.at(-1)[1] || 1;
+    return distances(c.map(([s, u]) => [s / seen, u / unseen])).map((d, i) => [d * RAYS[i][0] * seen, d * RAYS[i][1] * unseen]);
+  });
+  return RAYS.map((_, i) => [average(all.map(c => c[i][0])), average(all.map(c => c[i][1]))]);
 }
 
 let hovered = null;
