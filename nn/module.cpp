@@ -6,6 +6,7 @@
 #include <set>
 
 #include "core/autograd.h"
+#include "core/nearest.h"
 #include "kernels/philox.h"
 #include "nn/state.h"
 
@@ -44,22 +45,6 @@ std::vector<std::string> split_at_commas(const std::string& text) {
     begin = end + 1;
   }
   return pieces;
-}
-
-// Levenshtein distance.
-size_t edit_distance(const std::string& a, const std::string& b) {
-  std::vector<size_t> row(b.size() + 1);
-  for (size_t j = 0; j <= b.size(); ++j) row[j] = j;
-  for (size_t i = 0; i < a.size(); ++i) {
-    size_t diagonal = row[0];
-    row[0] = i + 1;
-    for (size_t j = 0; j < b.size(); ++j) {
-      const size_t change = diagonal + (a[i] != b[j]);
-      diagonal = row[j + 1];
-      row[j + 1] = std::min({change, row[j] + 1, row[j + 1] + 1});
-    }
-  }
-  return row[b.size()];
 }
 
 // The five parameters and modules ("layer1.*") whose names are most like the pattern.

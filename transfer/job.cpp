@@ -41,6 +41,14 @@ std::vector<Sample> samples(const Predictions& p) {
   return chosen;
 }
 
+// Steps of the training, as its history counts them.
+int64_t total_steps(const Method& method, const Options& o) {
+  const std::string& trainer = method.parts.front()->name;
+  if (trainer == "lolsgd" || trainer == "local-sgd" || trainer == "sgd-restart") return o.rounds * o.local_steps;
+  if (trainer == "linear-probe") return o.probe_steps;
+  return trainer == "lp-ft" ? o.probe_steps + o.steps : o.steps;
+}
+
 std::vector<std::array<int64_t, 3>> sparse_confusion(const std::vector<int64_t>& counts, int64_t classes) {
   std::vector<std::array<int64_t, 3>> entries;
   for (int64_t i = 0; i < std::ssize(counts); ++i)
@@ -50,15 +58,19 @@ std::vector<std::array<int64_t, 3>> sparse_confusion(const std::vector<int64_t>&
 
 }  // namespace
 
+Setting parse_setting(const std::string& text) {
+  const size_t equals = text.find('='), colon = text.substr(0, equals).find(':');
+  check(equals != std::string::npos, "--set: write NAME=VALUE or METHOD:NAME=VALUE, not '{}'", text);
+  const size_t begin = colon == std::string::npos ? 0 : colon + 1;
+  return {text.substr(0, begin == 0 ? 0 : colon), text.substr(begin, equals - begin), text.substr(equals + 1)};
+}
+
 Method resolve(const JobSpec& spec, Options& options) {
   options = spec.options;
   Method method = parse_method(spec.method, options);
   for (const std::string& text : spec.sets) {
-    const size_t equals = text.find('='), colon = text.substr(0, equals).find(':');
-    check(equals != std::string::npos, "--set: write NAME=VALUE or METHOD:NAME=VALUE, not '{}'", text);
-    if (colon != std::string::npos && text.substr(0, colon) != spec.method) continue;
-    const size_t begin = colon == std::string::npos ? 0 : colon + 1;
-    set(options, text.substr(begin, equals - begin), text.substr(equals + 1));
+    const Setting s = parse_setting(text);
+    if (s.method.empty() || s.method == spec.method) set(options, s.name, s.value);
   }
   return method;
 }
@@ -78,7 +90,7 @@ std::string job_id(const JobSpec& spec, const Task& task, const std::string& dat
                                    {"source_id", spec.source_id},
                                    {"checkpoints", spec.checkpoints},
                                    {"device", to_string(device)}};
-  return fingerprint(identity.dump());
+  return fingerprint(identity.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
 }
 
 Result blank_result(const JobSpec& spec, const Task& task, Device device) {
@@ -114,9 +126,7 @@ Result run_job(const JobSpec& spec, const Task& task, nn::Model& source, const A
 
   // The picture of forgetting; what it measures is used for nothing else, and its time is not the method's.
   double watched = 0;
-  const bool rounds = method.parts.front()->name == "lolsgd" || method.parts.front()->name == "local-sgd" ||
-                      method.parts.front()->name == "sgd-restart";
-  const int64_t total = rounds ? r.options.rounds * r.options.local_steps : r.options.steps;
+  const int64_t total = total_steps(method, r.options);
   int64_t next = 1;
   if (spec.checkpoints > 0)
     settings.watch = [&](int64_t step, const Classifier& now) {
@@ -133,6 +143,9 @@ Result run_job(const JobSpec& spec, const Task& task, nn::Model& source, const A
   r.batch_accuracy = std::move(adapted.history.accuracy);
 
   const Evaluation test = evaluate(adapted.classifier, task.test, task.normalize, settings.device);
+  // The last step may have made what the next one would have found.
+  for (const float z : test.predictions.logits)
+    check(std::isfinite(z), "{}: after training a logit is {}; try a smaller lr than {}", spec.method, z, r.options.lr);
   const std::vector<Duel> d = duels(test.predictions, seen);
   const Metrics m = measure(d, seen);
   r.plain = {0, m.overall, m.seen, m.unseen, m.hmean};

@@ -16,7 +16,13 @@ struct JobSpec {
   std::string source_id;
 };
 
-/// The method's parts and final options. Errors: those of parse_method and set.
+/// What a text of `sets` says. Error where it has no '='.
+struct Setting {
+  std::string method, name, value;  ///< method "": for all
+};
+Setting parse_setting(const std::string& text);
+
+/// The method's parts and final options. Errors: those of parse_setting, parse_method and set.
 Method resolve(const JobSpec& spec, Options& options);
 
 /// What the job is known by: a fingerprint of all that determines its result.
@@ -25,7 +31,7 @@ std::string job_id(const JobSpec& spec, const Task& task, const std::string& dat
 /// Adapts, measures, calibrates. Throws what went wrong; the caller makes it a Result with an error.
 Result run_job(const JobSpec& spec, const Task& task, nn::Model& source, const AdaptSettings& settings);
 
-/// A result with everything but the outcome: for a job that failed.
+/// A result with everything but the outcome: for a job that failed. Looks at no image.
 Result blank_result(const JobSpec& spec, const Task& task, Device device);
 
 }  // namespace holt::transfer

@@ -62,10 +62,11 @@ const Result* Journal::find(const std::string& id) const {
 }
 
 void Journal::add(const Result& result) {
-  const std::string line = nlohmann::json(result).dump();
+  using nlohmann::json;  // a file's name in a message need not be UTF-8
+  const std::string line = json(result).dump(-1, ' ', false, json::error_handler_t::replace);
   const std::lock_guard lock(mutex_);
   append_line(path_, line);
-  keep(result);
+  keep(json::parse(line).get<Result>());  // as another run will read it: some numbers are rounded
 }
 
 std::vector<Result> read_results(const std::string& path) {

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "core/nearest.h"
 #include "kernels/error.h"
 
 namespace holt::transfer {
@@ -48,7 +49,7 @@ std::vector<OptionInfo> make_table() {
       {"steps", "steps of fine-tuning", &O::steps, 1, 1e9},
       {"batch", "images in a step", &O::batch, 1, 1e6},
       {"lr", "learning rate", &O::lr},
-      {"momentum", "of SGD", &O::momentum, 0, 1},
+      {"momentum", "of SGD", &O::momentum, 0, 0.9999},  // 1 and more never forgets
       {"nesterov", "Nesterov's correction", &O::nesterov},
       {"weight-decay", "joins the gradient of every trained parameter", &O::weight_decay},
       {"schedule", "of the learning rate", &O::schedule, 0, 0, {"constant", "cosine"}},
@@ -63,7 +64,9 @@ std::vector<OptionInfo> make_table() {
       {"lolsgd.local-steps", "steps of each local model in a round", &O::local_steps, 1, 1e9},
       {"lolsgd.lr", "η_g, step along the mean of the locals' differences", &O::server_lr},
       {"lolsgd.bn",
-       "BatchNorm's statistics after a round: the locals' mean, or those before it",
+       "BatchNorm's statistics after a round: average (as the weights, but never beyond the locals' mean), or keep "
+       "those "
+       "before it",
        &O::local_bn,
        0,
        0,
@@ -97,23 +100,26 @@ const std::vector<OptionInfo>& option_table() {
 }
 
 const OptionInfo& option_info(const std::string& name) {
+  std::vector<std::string> names;
   std::string known;
   for (const OptionInfo& info : option_table()) {
     if (info.name == name) return info;
+    names.push_back(info.name);
     known += (known.empty() ? "" : ", ") + info.name;
   }
-  fail("option '{}' is unknown; known are {}", name, known);
+  const std::string guess = did_you_mean(name, names);
+  fail("option '{}' is unknown{} known are {}", name, guess.empty() ? ";" : guess, known);
 }
 
 void set(Options& options, const std::string& name, const std::string& value) {
   const OptionInfo& info = option_info(name);
-  std::visit([&](auto member) { store(info, options, member, value); }, info.member);
   if (name == "seen-softmax.unseen-margin" && value != "none") {
-    double margin = 0;
+    float margin = 0;
     const auto [rest, error] = std::from_chars(value.data(), value.data() + value.size(), margin);
     check(error == std::errc() && rest == value.data() + value.size() && std::isfinite(margin),
           "option {}: write a number, or none; not '{}'", name, value);
   }
+  std::visit([&](auto member) { store(info, options, member, value); }, info.member);
 }
 
 std::string get(const Options& options, const std::string& name) {

@@ -1,6 +1,7 @@
 // The methods' names: what they are made of, and what does not go together.
 #include <algorithm>
 
+#include "core/nearest.h"
 #include "transfer/method.h"
 
 namespace holt::transfer {
@@ -29,20 +30,12 @@ const MethodEntry* find_part(const std::string& name) {
   return nullptr;
 }
 
-// The name that shares the longest beginning with `word`: "lol-sgd" finds lolsgd.
+// "; did you mean 'lolsgd'?" for "lol-sgd".
 std::string suggestion(const std::string& word) {
-  std::string best;
-  size_t longest = 1;
-  const auto consider = [&](const std::string& name) {
-    const size_t common = std::mismatch(word.begin(), word.end(), name.begin(), name.end()).first - word.begin();
-    if (common > longest) {
-      longest = common;
-      best = name;
-    }
-  };
-  for (const MethodEntry& p : all_parts()) consider(p.name);
-  for (const MethodAlias& a : method_aliases()) consider(a.name);
-  return best.empty() ? "" : "; did you mean " + best + "?";
+  std::vector<std::string> names;
+  for (const MethodEntry& p : all_parts()) names.push_back(p.name);
+  for (const MethodAlias& a : method_aliases()) names.push_back(a.name);
+  return did_you_mean(word, names);
 }
 
 std::vector<std::string> split_words(const std::string& name) {
@@ -73,7 +66,10 @@ const std::vector<MethodAlias>& method_aliases() {
 void register_method(MethodEntry entry) {
   check(!entry.name.empty() && entry.name.find('+') == std::string::npos && entry.make != nullptr,
         "register_method: '{}' needs a name without '+', and a make function", entry.name);
-  check(!find_part(entry.name), "register_method: there is a method '{}' already", entry.name);
+  const auto& aliases = method_aliases();
+  const bool taken = find_part(entry.name) || std::any_of(aliases.begin(), aliases.end(),
+                                                          [&](const MethodAlias& x) { return x.name == entry.name; });
+  check(!taken, "register_method: there is a method '{}' already", entry.name);
   all_parts().push_back(std::move(entry));
 }
 
@@ -103,13 +99,13 @@ Method parse_method(const std::string& name, Options& options) {
                                       [](const MethodEntry* p) { return p->role == Role::trainer; });
   check(trainers <= 1, "method '{}': only one of its parts can train", name);
   if (trainers == 0) method.parts.push_back(find_part("sgd"));
-  std::stable_sort(method.parts.begin(), method.parts.end(), [](const MethodEntry* a, const MethodEntry* b) {
-    const auto position = [](const MethodEntry* p) {
-      return std::find_if(all_parts().begin(), all_parts().end(), [&](const MethodEntry& e) { return &e == p; }) -
-             all_parts().begin();
-    };
-    return position(a) < position(b);
-  });
+  // The trainer first, also where a program registered it after everything else.
+  const auto place = [](const MethodEntry* p) {
+    const auto it = std::find_if(all_parts().begin(), all_parts().end(), [&](const MethodEntry& e) { return &e == p; });
+    return std::pair(p->role != Role::trainer, it - all_parts().begin());
+  };
+  std::sort(method.parts.begin(), method.parts.end(),
+            [&](const MethodEntry* a, const MethodEntry* b) { return place(a) < place(b); });
   for (const MethodEntry* p : method.parts)
     for (const MethodEntry* q : method.parts)
       check(std::find(p->excludes.begin(), p->excludes.end(), q->name) == p->excludes.end(),

@@ -1,6 +1,7 @@
 #include "transfer/selection.h"
 
 #include <algorithm>
+#include <exception>
 
 #include "transfer/calibration.h"
 #include "transfer/training.h"
@@ -102,7 +103,7 @@ Selected select_options(Selection selection, nn::Model& source, const Task& task
                         const Options& options, const AdaptSettings& settings) {
   Selected selected{options, {}};
   if (selection == Selection::none) return selected;
-  const auto score = [&](const Options& o) {
+  const auto measured = [&](const Options& o) {
     if (selection == Selection::pcv) return pseudo_score(pseudo_folds(source, task, method, o, settings), task);
     AdaptSettings quiet = settings;
     quiet.watch = {};
@@ -110,6 +111,17 @@ Selected select_options(Selection selection, nn::Model& source, const Task& task
     return measure(evaluate(adapted.classifier, task.test, task.normalize, settings.device).predictions,
                    task.split.mask(task.classes()))
         .overall;
+  };
+  // A candidate that cannot be trained (its loss became infinite, say) is worse than any that can.
+  std::exception_ptr failure;
+  const auto score = [&](const Options& o) {
+    try {
+      return measured(o);
+    } catch (const Error&) {
+      if (settings.cancelled && settings.cancelled()) throw;
+      if (!failure) failure = std::current_exception();
+      return -1.0;
+    }
   };
 
   std::vector<std::pair<std::string, std::vector<std::string>>> grid;
@@ -135,6 +147,7 @@ Selected select_options(Selection selection, nn::Model& source, const Task& task
     set(selected.options, name, taken);
     selected.chosen[name] = taken;
   }
+  if (best < 0) std::rethrow_exception(failure);  // none could be trained
   return selected;
 }
 

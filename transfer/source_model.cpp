@@ -73,12 +73,36 @@ void train(nn::Model& model, const SourceRequest& r) {
   }
 }
 
-void check_fits(const nn::ModelConfig& c, const SourceRequest& r, const std::string& path) {
+void check_fits(const SourceModel& source, const SourceRequest& r, const std::string& path) {
+  const nn::ModelConfig& c = source.model->config();
   const nn::ModelConfig wanted = model_config(r);
   check(c.classes == wanted.classes && c.height == wanted.height && c.width == wanted.width &&
             c.channels == wanted.channels,
         "{}: a model for {} classes and images of {}×{}×{}, but {} has {} classes and images of {}×{}×{}", path,
         c.classes, c.height, c.width, c.channels, r.data, wanted.classes, wanted.height, wanted.width, wanted.channels);
+  const std::vector<std::string>& theirs = source.usage.classes;
+  for (size_t i = 0; i < theirs.size(); ++i)
+    check(theirs[i] == r.benchmark.classes()[i], "{}: its class {} is '{}', and that of {} is '{}'", path, i, theirs[i],
+          r.data, r.benchmark.classes()[i]);
+}
+
+void take(SourceModel& source, LoadedClassifier loaded, const SourceRequest& r, const std::string& path) {
+  check(!loaded.classifier.correction && !loaded.classifier.gate,
+        "{}: it was adapted by a method with align or gate; a source model is a plain network", path);
+  source.model = std::move(loaded.classifier.model);
+  source.usage = std::move(loaded.usage);
+  check_fits(source, r, path);
+  prepare_source(*source.model, r.device);
+}
+
+// Where the cache keeps this model; "" without a cache. Makes the folder before anything is trained in vain.
+std::string cache_path(const SourceRequest& r, const std::string& id) {
+  if (r.cache.empty()) return "";
+  std::error_code problem;
+  std::filesystem::create_directories(r.cache, problem);
+  check(!problem && std::filesystem::is_directory(r.cache), "source model: the cache {} cannot be made: {}", r.cache,
+        problem ? problem.message() : "it is no folder");
+  return r.cache + "/" + r.data + "-" + id + ".safetensors";
 }
 
 }  // namespace
@@ -93,34 +117,36 @@ SourceModel get_source_model(const SourceRequest& r) {
   SourceModel source;
   const data::Normalize normalize = r.benchmark.normalize();
   if (!r.file.empty()) {
-    LoadedClassifier loaded = load_classifier(r.file, r.device);
-    check(!loaded.classifier.correction && !loaded.classifier.gate,
-          "{}: it was adapted by a method with align or gate; a source model is a plain network", r.file);
-    check_fits(loaded.classifier.model->config(), r, r.file);
-    source.model = std::move(loaded.classifier.model);
-    source.usage = std::move(loaded.usage);
+    take(source, load_classifier(r.file, r.device), r, r.file);
     source.id = fingerprint(read_file(r.file));
-    prepare_source(*source.model, r.device);
     return source;
   }
 
   const nn::ModelConfig config = model_config(r);
   const nlohmann::json identity = {
-      {"data", r.data},          {"domain", r.domain},          {"data_seed", r.data_seed},
-      {"limit", r.limit},        {"training", r.training},      {"classes", config.classes},
-      {"height", config.height}, {"channels", config.channels}, {"device", to_string(r.device)}};
-  source.id = fingerprint(identity.dump());
-  const std::string path = r.cache.empty() ? "" : r.cache + "/" + r.data + "-" + source.id + ".safetensors";
-  if (!path.empty() && std::filesystem::exists(path)) {
-    LoadedClassifier loaded = load_classifier(path, r.device);
-    check_fits(loaded.classifier.model->config(), r, path);
-    source.model = std::move(loaded.classifier.model);
-    source.usage = std::move(loaded.usage);
-    source.test_accuracy = std::strtod(loaded.metadata["transfer.source_accuracy"].c_str(), nullptr);
-    source.cached = true;
-    prepare_source(*source.model, r.device);
-    return source;
-  }
+      {"data", r.data},
+      {"folder", r.folder.empty() ? "" : std::filesystem::weakly_canonical(r.folder).string()},
+      {"domain", r.domain},
+      {"data_seed", r.data_seed},
+      {"limit", r.limit},
+      {"training", r.training},
+      {"classes", r.benchmark.classes()},
+      {"height", config.height},
+      {"width", config.width},
+      {"channels", config.channels},
+      {"device", to_string(r.device)}};
+  const std::string identity_text = identity.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  source.id = fingerprint(identity_text);
+  const std::string path = cache_path(r, source.id);
+  if (!path.empty() && std::filesystem::exists(path)) try {
+      LoadedClassifier loaded = load_classifier(path, r.device);
+      source.test_accuracy = std::strtod(loaded.metadata["transfer.source_accuracy"].c_str(), nullptr);
+      take(source, std::move(loaded), r, path);
+      source.cached = true;
+      return source;
+    } catch (const Error& e) {
+      source.note = format("the cached source model cannot be used and is trained again ({})", e.message());
+    }
 
   const auto begin = Clock::now();
   Generator generator(r.training.seed);
@@ -134,11 +160,10 @@ SourceModel get_source_model(const SourceRequest& r) {
                   normalize.std.empty() ? std::vector<float>(channels, 1) : normalize.std};
   prepare_source(*source.model, r.device);
   if (!path.empty()) {
-    std::filesystem::create_directories(r.cache);
     Classifier plain{.model = nn::clone(*source.model)};
     save_classifier(
         path, plain, source.usage,
-        {{"transfer.source_accuracy", format("{}", source.test_accuracy)}, {"transfer.source", identity.dump()}});
+        {{"transfer.source_accuracy", format("{}", source.test_accuracy)}, {"transfer.source", identity_text}});
   }
   return source;
 }

@@ -17,7 +17,8 @@ struct SourceProgress {
 };
 
 struct SourceRequest {
-  std::string data;  ///< the benchmark's name
+  std::string data;         ///< the benchmark's name
+  std::string folder = {};  ///< where its files are: another folder's model is another model
   const data::Benchmark& benchmark;
   std::string domain;
   SourceTraining training = {};
@@ -37,9 +38,12 @@ struct SourceModel {
   double test_accuracy = 0;  ///< on the source's own test part; 0 if that was not measured (a file)
   double seconds = 0;        ///< of training; 0 if cached
   bool cached = false;
+  std::string note;  ///< what a person should know: "…: not readable, trained again"; "": nothing
 };
 
-/// Errors: a model whose classes or inputs are not those of the benchmark; a loss that is not finite; cancelled.
+/// A file in the cache that cannot be read is replaced: it holds nothing that training would not give again. Errors: a
+/// model whose classes or inputs are not those of the benchmark; a loss that is not finite; cancelled; a cache that is
+/// no folder.
 SourceModel get_source_model(const SourceRequest& request);
 
 /// 16 hexadecimal digits that stand for a text.

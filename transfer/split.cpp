@@ -6,6 +6,7 @@
 #include <sstream>
 
 #include "core/file.h"
+#include "core/nearest.h"
 #include "core/random.h"
 #include "kernels/error.h"
 
@@ -33,7 +34,8 @@ int64_t parse_count(const std::string& text, int64_t classes) {
   const bool percent = text.ends_with('%');
   const char* end = text.data() + text.size() - (percent ? 1 : 0);
   const auto [rest, error] = std::from_chars(text.data(), end, value);
-  check(error == std::errc() && rest == end && value > 0 && (percent || value == static_cast<double>(int64_t(value))),
+  check(error == std::errc() && rest == end && value > 0 && value <= 1e9 &&
+            (percent || value == static_cast<double>(int64_t(value))),
         "split: '{}' is no number of classes; write one, as in random:{}, or a part, as in random:50%", text,
         classes / 2);
   return percent ? static_cast<int64_t>(value / 100 * static_cast<double>(classes) + 0.5) : static_cast<int64_t>(value);
@@ -47,8 +49,9 @@ std::vector<int64_t> by_name(const std::vector<std::string>& names, const std::v
     if (it == classes.end()) {
       std::string known;
       for (size_t i = 0; i < std::min<size_t>(classes.size(), 12); ++i) known += (i ? ", " : "") + classes[i];
-      fail("split: {} names the class '{}', which the data does not have; its {} classes are {}{}", where, name,
-           classes.size(), known, classes.size() > 12 ? ", …" : "");
+      fail("split: {} names the class '{}', which the data does not have{} its {} classes are {}{}", where, name,
+           nearest(name, classes).empty() ? ";" : did_you_mean(name, classes), classes.size(), known,
+           classes.size() > 12 ? ", …" : "");
     }
     seen.push_back(it - classes.begin());
   }
@@ -113,7 +116,7 @@ Split make_split(const std::string& spec, const std::vector<std::string>& classe
       if (chosen(c)) split.seen.push_back(c);
   };
   if (kind == "random") {
-    const int64_t n = rest.empty() ? count / 2 : parse_count(rest, count);
+    const int64_t n = spec == "random" ? count / 2 : parse_count(rest, count);
     check(n >= 1 && n < count, "split: {} of {} classes cannot be drawn: at least one must be seen and one missing", n,
           count);
     split.seen = draw(n, count, target, seed);

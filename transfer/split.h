@@ -23,8 +23,8 @@ struct Split {
 void validate(const Split& split, int64_t classes);
 
 /// Splits by what --split says:
-///   random           `count` classes, drawn from (seed, target)
-///   random:N         N classes; N% for a part of them
+///   random           half of the classes (the smaller half), drawn from (seed, target)
+///   random:N         N classes; N% for a part of them, rounded to the nearest number, halves up
 ///   first-half, last-half, even, odd
 ///   present          the classes that `present` lists: what the target's training images hold
 ///   classes:a,b,…    class names

@@ -19,14 +19,17 @@ struct Task {
   int64_t classes() const { return train_all.num_classes(); }
 };
 
-/// Cuts the task out of a benchmark; `data_seed` is the benchmark's, `split_seed` draws the seen classes. Errors of
-/// make_task: those of load() and make_split(); a seen class without training images.
+/// What is to be cut out of a benchmark; `data_seed` is the benchmark's, `split_seed` draws the seen classes.
 struct TaskRequest {
   std::string source, target;
   std::string split = "random";  ///< as make_split() takes it
   uint64_t split_seed = 0, data_seed = 0;
   int64_t limit = 0;  ///< images of each class in each part; 0: all
 };
+/// The task's split, known before an image is decoded. Errors: those of labels() and make_split(); a seen class without
+/// training images.
+Split task_split(const std::string& name, const data::Benchmark& benchmark, const TaskRequest& request);
+/// Errors: those of load() and task_split().
 Task make_task(const std::string& name, const data::Benchmark& benchmark, const TaskRequest& request);
 
 /// At most `limit` samples of each class, the first ones; all for 0.

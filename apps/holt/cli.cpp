@@ -4,8 +4,8 @@
 #include <charconv>
 #include <cmath>
 #include <cstdio>
-#include <numeric>
 
+#include "core/nearest.h"
 #include "kernels/error.h"
 
 namespace holt::app {
@@ -22,21 +22,6 @@ std::string joined(const std::vector<std::string>& words) {
   std::string all;
   for (size_t i = 0; i < words.size(); ++i) all += (i == 0 ? "" : i + 1 == words.size() ? " or " : ", ") + words[i];
   return all;
-}
-
-size_t distance(const std::string& a, const std::string& b) {
-  std::vector<size_t> row(b.size() + 1);
-  std::iota(row.begin(), row.end(), size_t{0});
-  for (size_t i = 0; i < a.size(); ++i) {
-    size_t diagonal = row[0];
-    row[0] = i + 1;
-    for (size_t j = 0; j < b.size(); ++j) {
-      const size_t replace = diagonal + (a[i] != b[j]);
-      diagonal = row[j + 1];
-      row[j + 1] = std::min({replace, row[j] + 1, diagonal + 1});
-    }
-  }
-  return row.back();
 }
 
 // Columns of UTF-8 text.
@@ -151,17 +136,6 @@ CLI::Validator one_of(std::vector<std::string> words) {
                    (guess.empty() ? "" : "; did you mean '" + guess + "'?");
           },
           ""};
-}
-
-std::string nearest(const std::string& word, const std::vector<std::string>& candidates) {
-  std::string best;
-  size_t least = (word.size() <= 3 ? 1 : word.size() <= 6 ? 2 : word.size() / 3) + 1;
-  for (const std::string& c : candidates) {
-    // A beginning counts as near: --opt for --optimizer.
-    const size_t d = word.size() >= 3 && c.starts_with(word) ? 1 : distance(word, c);
-    if (d < least) least = d, best = c;
-  }
-  return best;
 }
 
 std::string help(const CLI::App& app) {

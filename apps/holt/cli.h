@@ -21,9 +21,6 @@ CLI::Validator number(double low, bool exclusive = false, double high = std::num
 /// One of the words; a mistyped one is answered with the nearest.
 CLI::Validator one_of(std::vector<std::string> words);
 
-/// The candidate nearest to `word` by Levenshtein distance, or "" if none is near enough to be meant.
-std::string nearest(const std::string& word, const std::vector<std::string>& candidates);
-
 /// Usage, description, options by group with their defaults, examples (the app's footer).
 std::string help(const CLI::App& app);
 

@@ -5,18 +5,18 @@ namespace holt::transfer::methods {
 
 void probe(Adaptation& a) {
   nn::Model& model = *a.classifier.model;
-  const std::unique_ptr<nn::Model> before =
-      nn::clone(model);  // what is trainable, and how BatchNorm works, returns later
+  std::unique_ptr<nn::Model> before = nn::clone(model);  // its modes, and what is trainable, return later
   model.requires_grad("*", false);
   for (const Tensor* t : {&model.classifier().weight, &model.classifier().bias})
     if (*t) t->requires_grad_();
   model.for_each<nn::BatchNorm2d>(
       [](const std::string&, nn::BatchNorm2d& bn) { bn.statistics = nn::BatchNorm2d::Statistics::frozen; });
+  model.for_each<nn::Dropout>([](const std::string&, nn::Dropout& dropout) { dropout.p = 0; });
 
   fine_tune(a, a.options.probe_steps, a.options.probe_lr);
 
   before->load_state(model.state());
-  a.classifier.model = nn::clone(*before);
+  a.classifier.model = std::move(before);
 }
 
 namespace {

@@ -5,7 +5,7 @@
 namespace holt::transfer::methods {
 
 /// Trains the classifier alone. The features are those of evaluation mode: BatchNorm uses the source's statistics and
-/// keeps them.
+/// keeps them, nothing is dropped.
 void probe(Adaptation& a);
 
 }  // namespace holt::transfer::methods

@@ -55,12 +55,12 @@ void train_in_rounds(Adaptation& a, const Rounds& rounds) {
       ends[m] = local->state();
     });
 
-    nn::State next = nn::interpolate(theta.state(), nn::average(ends), rounds.server_lr);
-    if (o.local_bn == "keep")
-      theta.for_each<nn::BatchNorm2d>([&](const std::string& name, nn::BatchNorm2d& bn) {
-        next[name + ".running_mean"] = bn.running_mean;
-        next[name + ".running_var"] = bn.running_var;
-      });
+    const nn::State mean = nn::average(ends);
+    nn::State next = nn::interpolate(theta.state(), mean, rounds.server_lr);
+    // A step beyond the mean (η_g > 1) is one for weights: a variance would become negative.
+    const bool keep = o.local_bn == "keep";
+    if (keep || rounds.server_lr > 1)
+      for (const auto& [name, statistic] : theta.named_buffers()) next[name] = keep ? statistic : mean.at(name);
     theta.load_state(next);
 
     for (int64_t t = 0; t < o.local_steps; ++t) {

@@ -1,0 +1,17 @@
+// The word that was meant: suggestions for mistyped names.
+#pragma once
+#include <string>
+#include <vector>
+
+namespace holt {
+
+/// Levenshtein distance, in bytes.
+size_t edit_distance(const std::string& a, const std::string& b);
+
+/// The candidate nearest to `word`, or "" if none is near enough to be meant. A beginning counts as near.
+std::string nearest(const std::string& word, const std::vector<std::string>& candidates);
+
+/// "; did you mean 'NAME'?", or "" if no candidate is near.
+std::string did_you_mean(const std::string& word, const std::vector<std::string>& candidates);
+
+}  // namespace holt
