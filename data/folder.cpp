@@ -4,35 +4,13 @@
 #include <filesystem>
 
 #include "data/image_lists.h"
+#include "data/listing.h"
 #include "data/split.h"
 
 namespace holt::data {
 namespace {
 
 namespace fs = std::filesystem;
-
-// The names in a folder that do not begin with a dot, sorted; folders and files apart.
-struct Listing {
-  std::vector<std::string> folders, files;
-};
-
-Listing list(const fs::path& folder) {
-  Listing l;
-  std::error_code error;
-  for (auto it = fs::directory_iterator(folder, error); !error && it != fs::directory_iterator(); it.increment(error)) {
-    const std::string name = it->path().filename().string();
-    if (name.starts_with(".")) continue;
-    std::error_code broken;  // a link to nowhere, or to itself
-    const fs::file_status status = it->status(broken);
-    if (broken && status.type() != fs::file_type::not_found)
-      fail("folder: cannot read {}: {}", it->path().string(), broken.message());
-    (status.type() == fs::file_type::directory ? l.folders : l.files).push_back(name);
-  }
-  check(!error, "folder: cannot read {}: {}", folder.string(), error.message());
-  std::sort(l.folders.begin(), l.folders.end());
-  std::sort(l.files.begin(), l.files.end());
-  return l;
-}
 
 bool has(const std::vector<std::string>& names, const std::string& name) {
   return std::binary_search(names.begin(), names.end(), name);
@@ -43,13 +21,13 @@ using ByClass = std::map<std::string, std::vector<std::string>>;
 
 ByClass read_classes(const fs::path& folder) {
   ByClass classes;
-  const Listing l = list(folder);
+  const Listing l = list_folder("folder", folder);
   for (const std::string& f : l.files)
     check(!has_image_name(f), "folder: {} lies beside class folders; expected <domain>/<class>/<image>",
           (folder / f).string());
   check(!l.folders.empty(), "folder: {} holds no class folders", folder.string());
   for (const std::string& name : l.folders) {
-    const Listing images = list(folder / name);
+    const Listing images = list_folder("folder", folder / name);
     check(images.folders.empty(), "folder: {} is a folder inside a class; expected <domain>/<class>/<image>",
           images.folders.empty() ? "" : (folder / name / images.folders.front()).string());
     std::vector<std::string>& paths = classes[name];
@@ -60,7 +38,7 @@ ByClass read_classes(const fs::path& folder) {
 }
 
 ImageDomains read_tree(const std::string& folder) {
-  const Listing top = list(folder);
+  const Listing top = list_folder("folder", folder);
   check(!top.folders.empty(),
         "folder: {} holds neither folders nor lists; expected <domain>/<class>/<image>, or <domain>.txt", folder);
   struct Parts {
@@ -71,7 +49,7 @@ ImageDomains read_tree(const std::string& folder) {
   std::map<std::string, size_t> images;  // of each class, in all domains
   for (const std::string& domain : top.folders) {
     const fs::path path = fs::path(folder) / domain;
-    const std::vector<std::string> inside = list(path).folders;
+    const std::vector<std::string> inside = list_folder("folder", path).folders;
     const bool split = has(inside, "train") && has(inside, "test");
     check(!split || inside.size() == 2, "folder: {} holds train and test, and other folders beside them",
           path.string());
@@ -104,7 +82,7 @@ class Folder : public Benchmark {
     std::error_code error;
     check(fs::is_directory(o.folder, error), "folder: {} is no folder{}", o.folder,
           error ? " that can be read: " + error.message() : "");
-    list(o.folder);  // an Error, if it cannot be read
+    list_folder("folder", o.folder);  // an Error, if it cannot be read
     std::optional<ImageDomains> lists = read_image_lists(o.folder);
     all_ = lists ? std::move(*lists) : read_tree(o.folder);
     for (const auto& [name, domain] : all_.domains) names_.push_back(name);
@@ -124,7 +102,7 @@ class Folder : public Benchmark {
 
   Dataset load(const std::string& domain, Part part, uint64_t seed) const override {
     return load_image_files(format("folder: {} ({})", domain, part == Part::train ? "train" : "test"),
-                            files(domain, part, seed), all_.classes, {.side = side_, .skip_corrupt = skip_});
+                            files(domain, part, seed), all_.classes, {.frame = {side_, side_}, .skip_corrupt = skip_});
   }
   std::vector<int64_t> labels(const std::string& domain, Part part, uint64_t seed) const override {
     std::vector<int64_t> all;

@@ -164,4 +164,19 @@ Image fit_square(const Image& image, int64_t side) {
   return centre_crop(resize(image, scaled(image.height), scaled(image.width)), side, side);
 }
 
+Fit parse_fit(const std::string& name) {
+  check(name == "crop" || name == "whole", "fit: expected crop or whole, got '{}'", name);
+  return name == "crop" ? Fit::crop : Fit::whole;
+}
+std::string to_string(Fit fit) { return fit == Fit::crop ? "crop" : "whole"; }
+
+Image load_framed(const std::string& path, const Frame& f) {
+  const bool crop = f.fit == Fit::crop;
+  check(!crop || f.height == f.width, "fit: only a square can be cropped, the network takes {}×{}; use whole", f.height,
+        f.width);
+  const Image image =
+      to_channels(load_image(path, crop ? fit_shorter_side(f.height) : std::max(f.height, f.width)), f.channels);
+  return crop ? fit_square(image, f.height) : resize(image, f.height, f.width);
+}
+
 }  // namespace holt::data

@@ -34,4 +34,24 @@ Image fit_square(const Image& image, int64_t side);
 /// The shorter side that fit_square() resizes to.
 int64_t fit_shorter_side(int64_t side);
 
+/// How an image comes to a network's size.
+enum class Fit {
+  crop,   ///< fit_square(): the middle, in proportion, as networks of photographs are trained
+  whole,  ///< resize(): all of it, whatever its proportions, as small images fill their frame
+};
+/// "crop", "whole". Error for another word.
+Fit parse_fit(const std::string& name);
+std::string to_string(Fit fit);
+
+/// What a network takes.
+struct Frame {
+  int64_t height = 224, width = 224, channels = 3;
+  Fit fit = Fit::crop;
+
+  int64_t bytes() const { return height * width * channels; }
+};
+/// The file's image as the frame asks: exactly height × width × channels. Errors: those of load_image(); Fit::crop for
+/// a frame that is not square.
+Image load_framed(const std::string& path, const Frame& frame);
+
 }  // namespace holt::data

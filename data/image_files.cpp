@@ -28,22 +28,19 @@ size_t free_memory() {
   return available;
 }
 
-void check_memory(const std::string& name, int64_t count, int64_t side) {
-  const size_t needed = static_cast<size_t>(count) * static_cast<size_t>(side * side * 3), available = free_memory();
+void check_memory(const std::string& name, int64_t count, const ImageFilesOptions& o) {
+  const auto images = static_cast<size_t>(count);
+  const size_t needed = images * static_cast<size_t>(o.frame.bytes()), available = free_memory();
   if (needed <= available) return;
-  int64_t fits = side;
-  while (fits > 0 && static_cast<size_t>(count) * static_cast<size_t>(fits * fits * 3) > available) fits -= 16;
-  const std::string smaller = fits >= kLeastSide ? format("smaller images (--image-size {}) or ", fits) : "";
-  fail("{}: {} images of {}×{}×3 need {}, but {} are free; take {}fewer images", name, count, side, side,
-       detail::format_bytes(needed), detail::format_bytes(available), smaller);
+  int64_t fits = o.frame.height;
+  while (fits > 0 && images * static_cast<size_t>(fits * fits * o.frame.channels) > available) fits -= 16;
+  const bool smaller = *o.size_flag && fits >= kLeastSide;
+  fail("{}: {} images of {}×{}×{} need {}, but {} are free; take {}fewer images", name, count, o.frame.height,
+       o.frame.width, o.frame.channels, detail::format_bytes(needed), detail::format_bytes(available),
+       smaller ? format("smaller images ({} {}) or ", o.size_flag, fits) : "");
 }
 
-struct Fault {
-  size_t index;
-  std::string text;
-};
-
-std::string first_of(const std::vector<Fault>& faults) {
+std::string first_of(const std::vector<Unreadable>& faults) {
   std::string out;
   for (size_t i = 0; i < std::min(faults.size(), kNamed); ++i) out += "\n  " + faults[i].text;
   if (faults.size() > kNamed) out += format("\n  … and {} more", faults.size() - kNamed);
@@ -53,7 +50,7 @@ std::string first_of(const std::vector<Fault>& faults) {
 std::string place(const ImageFile& f) { return f.origin.empty() ? f.path : f.origin + ": " + f.path; }
 
 void check_existence(const std::string& name, const std::vector<ImageFile>& files) {
-  std::vector<Fault> missing;
+  std::vector<Unreadable> missing;
   for (size_t i = 0; i < files.size(); ++i) {
     std::error_code error;
     if (!std::filesystem::exists(files[i].path, error))
@@ -64,8 +61,8 @@ void check_existence(const std::string& name, const std::vector<ImageFile>& file
 }
 
 // "" or what is wrong with the file.
-std::string decode_into(const ImageFile& file, int64_t side, uint8_t* to) try {
-  const Image image = fit_square(to_channels(load_image(file.path, fit_shorter_side(side)), 3), side);
+std::string decode_into(const ImageFile& file, const Frame& frame, uint8_t* to) try {
+  const Image image = load_framed(file.path, frame);
   std::memcpy(to, image.pixels.data(), image.pixels.size());
   return "";
 } catch (const Error& e) {
@@ -92,28 +89,29 @@ int64_t image_side(const std::string& name, int64_t asked) {
 Dataset load_image_files(std::string name, const std::vector<ImageFile>& files, std::vector<std::string> classes,
                          const ImageFilesOptions& o) {
   check(!files.empty(), "{}: there are no images", name);
-  const int64_t count = static_cast<int64_t>(files.size()), bytes = o.side * o.side * 3;
-  check_memory(name, count, o.side);
-  check_existence(name, files);
-  Dataset d{std::move(name), empty({count, o.side, o.side, 3}, DType::u8), empty({count}, DType::i64),
-            std::move(classes)};
+  const int64_t count = static_cast<int64_t>(files.size()), bytes = o.frame.bytes();
+  check_memory(name, count, o);
+  if (!o.unreadable) check_existence(name, files);
+  Dataset d{std::move(name), empty({count, o.frame.height, o.frame.width, o.frame.channels}, DType::u8),
+            empty({count}, DType::i64), std::move(classes)};
   auto* pixels = d.images.data<uint8_t>();
-  std::vector<Fault> faults;
+  std::vector<Unreadable> faults;
 #pragma omp parallel for schedule(dynamic)
   for (int64_t i = 0; i < count; ++i) {
     const auto index = static_cast<size_t>(i);
     d.labels.data<int64_t>()[i] = files[index].label;
-    if (std::string text = decode_into(files[index], o.side, pixels + i * bytes); !text.empty()) {
+    if (std::string text = decode_into(files[index], o.frame, pixels + i * bytes); !text.empty()) {
 #pragma omp critical(holt_image_faults)
       faults.push_back({index, std::move(text)});
     }
   }
-  std::sort(faults.begin(), faults.end(), [](const Fault& a, const Fault& b) { return a.index < b.index; });
+  std::sort(faults.begin(), faults.end(), [](const Unreadable& a, const Unreadable& b) { return a.index < b.index; });
   if (!faults.empty()) {
     check(o.skip_corrupt,
           "{}: {} of {} images cannot be read; mend or remove them, or leave them out (--skip-corrupt):{}", d.name,
           faults.size(), count, first_of(faults));
-    check(faults.size() < files.size(), "{}: none of the {} images can be read:{}", d.name, count, first_of(faults));
+    check(o.unreadable || faults.size() < files.size(), "{}: none of the {} images can be read:{}", d.name, count,
+          first_of(faults));
     int64_t kept = 0;
     for (int64_t i = 0, next = 0; i < count; ++i) {
       if (next < std::ssize(faults) && faults[static_cast<size_t>(next)].index == static_cast<size_t>(i)) {
@@ -123,10 +121,12 @@ Dataset load_image_files(std::string name, const std::vector<ImageFile>& files, 
       std::memmove(pixels + kept * bytes, pixels + i * bytes, static_cast<size_t>(bytes));
       d.labels.data<int64_t>()[kept++] = d.labels.data<int64_t>()[i];
     }
-    d = first(d, kept);
+    d.images = d.images.narrow(0, kept);
+    d.labels = d.labels.narrow(0, kept);
     d.name += format(", {} unreadable left out", faults.size());
   }
   validate(d);
+  if (o.unreadable) *o.unreadable = std::move(faults);
   return d;
 }
 

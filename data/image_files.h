@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "data/dataset.h"
+#include "data/image.h"
 
 namespace holt::data {
 
@@ -13,15 +14,24 @@ struct ImageFile {
   std::string origin = {};  ///< where the file is listed ("Art_train.txt:12"), for messages; "" if it was found
 };
 
-struct ImageFilesOptions {
-  int64_t side = 224;
-  bool skip_corrupt = false;  ///< leave out what cannot be decoded, and say in the data set's name how many that were
+/// An image that was left out: its position in the list, and what is wrong with it.
+struct Unreadable {
+  size_t index;
+  std::string text;
 };
 
-/// u8 [N, side, side, 3] in the order of `files`, as fit_square() makes them; decoded on all cores, each image the same
-/// whatever their number. Before decoding: an Error for more images than fit into the free memory, and one that names
-/// the files that do not exist. After: one that names the first files that are corrupt, unreadable or of another
-/// format, and their number; or, with skip_corrupt, if none is left.
+struct ImageFilesOptions {
+  Frame frame = {};
+  bool skip_corrupt = false;  ///< leave out what cannot be decoded, and say in the data set's name how many that were
+  const char* size_flag = "--image-size";  ///< what a user can change when the images do not fit; "": nothing
+  /// Where to put what skip_corrupt left out. Then missing files are left out too, and all images may be.
+  std::vector<Unreadable>* unreadable = nullptr;
+};
+
+/// u8 [N, height, width, channels] in the order of `files`, as load_framed() makes them; decoded on all cores, each
+/// image the same whatever their number. Before decoding: an Error for more images than fit into the free memory, and
+/// one that names the files that do not exist. After: one that names the first files that are corrupt, unreadable or of
+/// another format, and their number; or, with skip_corrupt, if none is left.
 Dataset load_image_files(std::string name, const std::vector<ImageFile>& files, std::vector<std::string> classes,
                          const ImageFilesOptions& options);
 

@@ -73,7 +73,7 @@ class IWildCam : public Benchmark {
 
   Dataset load(const std::string& domain, Part part, uint64_t seed) const override {
     return load_image_files(format("iwildcam: {} ({})", domain, part == Part::train ? "train" : "test"),
-                            files(domain, part, seed), classes_, {.side = side_, .skip_corrupt = skip_});
+                            files(domain, part, seed), classes_, {.frame = {side_, side_}, .skip_corrupt = skip_});
   }
   std::vector<int64_t> labels(const std::string& domain, Part part, uint64_t seed) const override {
     std::vector<int64_t> all;

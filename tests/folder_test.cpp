@@ -229,7 +229,7 @@ TEST_F(FolderBenchmark, BadTrees) {
 
 TEST(ImageFiles, MoreThanTheMemoryHolds) {
   const std::vector<ImageFile> many(1'000'000, {"x.jpg", 0});
-  EXPECT_ERROR(load_image_files("big", many, {"x"}, {.side = 1024}),
+  EXPECT_ERROR(load_image_files("big", many, {"x"}, {.frame = {1024, 1024}}),
                "big: 1000000 images of 1024×1024×3 need 2.86 TiB");
 }
 

@@ -1,7 +1,8 @@
 #include "transfer/classifier.h"
 
+#include <algorithm>
 #include <cmath>
-#include <cstdlib>
+#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "core/autograd.h"
@@ -28,12 +29,25 @@ nn::State take(nn::State& state, const std::string& prefix) {
   return taken;
 }
 
-void check_seen(const Classifier& c, const std::string& source) {
-  int64_t last = -1;
-  for (const int64_t s : c.seen) {
-    check(s > last && s < c.model->config().classes, "{}: its seen classes must ascend within 0 … {}", source,
-          c.model->config().classes - 1);
-    last = s;
+constexpr int64_t kPhotograph = 64;  // pixels a side from which on images are taken for photographs
+
+// γ and the seen classes, from two entries that stand together or not at all.
+void read_calibration(const Metadata& metadata, Classifier& c) {
+  const auto gamma = metadata.find("transfer.gamma"), seen = metadata.find("transfer.seen");
+  check((gamma == metadata.end()) == (seen == metadata.end()),
+        "its metadata has one of transfer.gamma and transfer.seen without the other");
+  if (gamma == metadata.end()) return;
+  const nlohmann::json value = nlohmann::json::parse(gamma->second), list = nlohmann::json::parse(seen->second);
+  check(value.is_number() && std::isfinite(value.get<double>()), "transfer.gamma must be a finite number, is {}",
+        gamma->second.substr(0, 40));
+  check(list.is_array(), "transfer.seen must be a list of classes");
+  c.gamma = value.get<double>();
+  const int64_t classes = c.model->config().classes;
+  for (const nlohmann::json& entry : list) {
+    const int64_t s = entry.is_number_integer() ? entry.get<int64_t>() : -1;
+    check(s > (c.seen.empty() ? -1 : c.seen.back()) && s < classes, "transfer.seen must ascend within 0 … {}",
+          classes - 1);
+    c.seen.push_back(s);
   }
 }
 
@@ -42,6 +56,13 @@ void check_seen(const Classifier& c, const std::string& source) {
 Classifier::Output Classifier::outputs(const Tensor& images) const {
   const Tensor features = model->features(input(images)), logits = model->classifier()(features);
   return {features, gate ? gate->apply(features, logits) : logits};
+}
+
+Tensor Classifier::calibrated(const Tensor& logits) const {
+  if (gamma == 0) return logits;
+  std::vector<float> offset(model->config().classes, static_cast<float>(gamma));
+  for (const int64_t s : seen) offset[s] = 0;
+  return logits + from(offset, {std::ssize(offset)}).to(logits.device());
 }
 
 Classifier clone(const Classifier& c) {
@@ -72,6 +93,7 @@ Evaluation evaluate(const Classifier& c, const data::Dataset& dataset, const dat
 }
 
 void save_classifier(const std::string& path, const Classifier& c, const nn::Usage& usage, const Metadata& extra) {
+  check(std::isfinite(c.gamma), "save_classifier: γ is {}", c.gamma);
   nn::State state = c.model->state();
   if (c.correction)
     for (const auto& [name, tensor] : c.correction->state()) state[kCorrection + name] = tensor;
@@ -92,32 +114,67 @@ LoadedClassifier load_classifier(const std::string& path, Device device) {
   loaded.metadata = file.metadata;
   loaded.usage = nn::usage_from_metadata(file.metadata, config, path);
   Classifier& c = loaded.classifier;
-
-  nn::State state = file.tensors;
-  const nn::State correction = take(state, kCorrection), gate = take(state, kGate);
-  Generator generator(0);
-  c.model = nn::make_model(config, generator);
   try {
+    nn::State state = file.tensors;
+    const nn::State correction = take(state, kCorrection), gate = take(state, kGate);
+    Generator overwritten;
+    c.model = nn::make_model(config, overwritten);
     c.model->load_state(state);
     if (!correction.empty()) {
       c.correction = std::make_unique<Correction>(std::vector<float>(config.channels));
       c.correction->load_state(correction);
       c.correction->requires_grad("*", false);
-      c.correction->to(device);
     }
-    if (!gate.empty()) c.gate = Gate::from_state(gate).to(device);
-    if (const auto it = file.metadata.find("transfer.gamma"); it != file.metadata.end()) {
-      c.gamma = nlohmann::json::parse(it->second).get<double>();
-      c.seen = nlohmann::json::parse(file.metadata.at("transfer.seen")).get<std::vector<int64_t>>();
-      check(std::isfinite(c.gamma), "γ is not finite");
-    }
-  } catch (const Error& e) { fail("{}: {}", path, e.message()); } catch (const std::exception& e) {
+    if (!gate.empty()) c.gate = Gate::from_state(gate, c.model->classifier().weight.size(1), config.classes);
+    read_calibration(file.metadata, c);
+    if (const auto fit = file.metadata.find("transfer.fit"); fit != file.metadata.end()) data::parse_fit(fit->second);
+  } catch (const Error& e) { fail("{}: {}", path, e.message()); } catch (const nlohmann::json::exception& e) {
     fail("{}: its calibration cannot be read: {}", path, e.what());
   }
-  check_seen(c, path);
+  if (c.correction) c.correction->to(device);
+  if (c.gate) c.gate = c.gate->to(device);
   c.model->eval();
   c.model->to(device);
   return loaded;
+}
+
+data::Frame input_frame(const LoadedClassifier& loaded) {
+  const nn::ModelConfig& c = loaded.classifier.model->config();
+  const auto fit = loaded.metadata.find("transfer.fit");
+  const bool photograph = c.height == c.width && c.height >= kPhotograph;
+  return {c.height, c.width, c.channels,
+          fit != loaded.metadata.end() ? data::parse_fit(fit->second)
+          : photograph                 ? data::Fit::crop
+                                       : data::Fit::whole};
+}
+
+std::vector<std::vector<Guess>> predict(const Classifier& c, const data::Dataset& dataset,
+                                        const data::Normalize& normalize, Device device, int64_t k) {
+  const Predictions p = evaluate(c, dataset, normalize, device).predictions;
+  const int64_t classes = p.classes;
+  const auto kept = std::clamp<int64_t>(k, 1, classes);
+  std::vector<double> offset(classes, c.gamma);
+  for (const int64_t s : c.seen) offset[s] = 0;
+  std::vector<std::vector<Guess>> all;
+  for (int64_t i = 0; i < p.size(); ++i) {
+    std::vector<Guess> guesses;
+    double top = -std::numeric_limits<double>::infinity(), sum = 0;
+    for (int64_t label = 0; label < classes; ++label) {
+      const double z = p.logits[i * classes + label] + offset[label];
+      check(std::isfinite(z), "predict: the logit of class {} for image {} is {}; the model's weights are damaged",
+            label, i, z);
+      guesses.push_back({label, z});
+      top = std::max(top, z);
+    }
+    for (Guess& g : guesses) sum += g.probability = std::exp(g.probability - top);
+    for (Guess& g : guesses) g.probability /= sum;
+    std::partial_sort(guesses.begin(), guesses.begin() + kept, guesses.end(), [](const Guess& a, const Guess& b) {
+      return a.probability != b.probability ? a.probability > b.probability : a.label < b.label;
+    });
+    guesses.resize(kept);
+    all.push_back(std::move(guesses));
+  }
+  return all;
 }
 
 }  // namespace holt::transfer

@@ -6,7 +6,7 @@
 #include <optional>
 #include <string>
 
-#include "data/dataset.h"
+#include "data/image.h"
 #include "data/loader.h"
 #include "nn/model.h"
 #include "nn/usage.h"
@@ -31,6 +31,8 @@ struct Classifier {
   Tensor input(const Tensor& images) const { return correction ? (*correction)(images) : images; }
   /// For normalised images [N,H,W,C] on the model's device. Differentiable without a gate.
   Output outputs(const Tensor& images) const;
+  /// Logits [N,C] with γ on the classes that are not in `seen`.
+  Tensor calibrated(const Tensor& logits) const;
 };
 
 /// A deep copy.
@@ -52,7 +54,21 @@ struct LoadedClassifier {
   nn::Usage usage;
   Metadata metadata;
 };
-/// Reads what save_classifier or `holt train` wrote. Errors name the file and what is wrong in it.
+/// Reads what save_classifier or `holt train` wrote. Whatever the file holds, the result is a classifier that can be
+/// used, or an Error that names the file and what is wrong in it.
 LoadedClassifier load_classifier(const std::string& path, Device device = {});
+
+/// What images must be for the classifier. How they are fitted is what the file says ("transfer.fit"), else whole below
+/// 64 pixels a side and cropped from there on: small images fill their frame, photographs do not.
+data::Frame input_frame(const LoadedClassifier& loaded);
+
+struct Guess {
+  int64_t label;
+  double probability;  ///< softmax over all C logits, after the gate and γ
+};
+/// The k likeliest classes of each image, likeliest first; of equal ones the first. Error for logits that are not
+/// finite. `data` needs no true labels: zeros do.
+std::vector<std::vector<Guess>> predict(const Classifier& c, const data::Dataset& data,
+                                        const data::Normalize& normalize, Device device, int64_t k);
 
 }  // namespace holt::transfer

@@ -113,7 +113,7 @@ Gate Gate::to(Device device) const {
 
 nn::State Gate::state() const { return {{"whitening", whitening_}, {"means", means_}, {"scatter", scatter_}}; }
 
-Gate Gate::from_state(const nn::State& state) {
+Gate Gate::from_state(const nn::State& state, int64_t width, int64_t classes) {
   Gate g;
   for (const auto& [name, tensor] : std::initializer_list<std::pair<const char*, Tensor*>>{
            {"whitening", &g.whitening_}, {"means", &g.means_}, {"scatter", &g.scatter_}}) {
@@ -122,10 +122,12 @@ Gate Gate::from_state(const nn::State& state) {
           "gate: '{}' must be an f32 matrix", name);
     *tensor = it->second;
   }
-  const int64_t d = g.whitening_.size(0);
-  check(g.whitening_.size(1) == d && g.means_.size(1) == d && g.scatter_.size(0) == g.means_.size(0),
-        "gate: {} whitening, {} means and {} scatter do not fit together", g.whitening_.shape(), g.means_.shape(),
-        g.scatter_.shape());
+  check(state.size() == 3, "gate: expected whitening, means and scatter alone, got {} tensors", state.size());
+  const int64_t k = g.means_.size(0);
+  check(k >= 1 && k <= classes && g.whitening_.shape() == Shape{width, width} && g.means_.shape() == Shape{k, width} &&
+            g.scatter_.shape() == Shape{k, classes},
+        "gate: {} whitening, {} means and {} scatter do not fit {} features and {} classes", g.whitening_.shape(),
+        g.means_.shape(), g.scatter_.shape(), width, classes);
   return g;
 }
 

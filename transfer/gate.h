@@ -20,8 +20,9 @@ class Gate {
   Tensor apply(const Tensor& features, const Tensor& logits) const;
 
   Gate to(Device device) const;
-  nn::State state() const;                         ///< for a file
-  static Gate from_state(const nn::State& state);  ///< Error where tensors are missing or misshapen
+  nn::State state() const;  ///< for a file
+  /// For a network of `width` features and `classes` classes. Error where tensors are missing, left over or misshapen.
+  static Gate from_state(const nn::State& state, int64_t width, int64_t classes);
 
  private:
   Tensor whitening_;  // L⁻¹ [D,D] of the shrunk Σ = L·Lᵀ: squared lengths after it are the distances

@@ -1,7 +1,7 @@
 // Methods as small parts, composed with '+': "frozen-classifier+lolsgd+distill+rank".
 //
 // A part acts at any of four places: before training, on the loss of each step, as the training loop, and after
-// training. Each is one file in transfer/methods/ and one line in registry.cpp; docs/adding-a-method.md writes one.
+// training. Each is one file in transfer/methods/ and one line in methods/list.def; docs/adding-a-method.md writes one.
 #pragma once
 #include <deque>
 #include <functional>

@@ -20,14 +20,30 @@ data::Dataset limited(const data::Dataset& dataset, int64_t limit) {
 
 namespace {
 
+// Images of each class.
+std::vector<int64_t> counts(const std::vector<int64_t>& labels, int64_t classes) {
+  std::vector<int64_t> images(classes);
+  for (const int64_t label : labels) ++images.at(label);
+  return images;
+}
+
+std::vector<int64_t> present(const std::vector<int64_t>& images) {
+  std::vector<int64_t> classes;
+  for (size_t c = 0; c < images.size(); ++c)
+    if (images[c]) classes.push_back(static_cast<int64_t>(c));
+  return classes;
+}
+
+std::vector<int64_t> labels_of(const data::Dataset& dataset) {
+  const auto* labels = dataset.labels.data<int64_t>();
+  return {labels, labels + dataset.size()};
+}
+
 Split cut_split(const std::string& name, const data::Benchmark& benchmark, const TaskRequest& r,
                 const std::vector<int64_t>& labels) {
   const std::vector<std::string>& classes = benchmark.classes();
-  std::vector<int64_t> images(classes.size()), present;
-  for (const int64_t label : labels) ++images.at(label);
-  for (size_t c = 0; c < images.size(); ++c)
-    if (images[c]) present.push_back(static_cast<int64_t>(c));
-  Split split = make_split(r.split, classes, r.target, r.split_seed, present);
+  const std::vector<int64_t> images = counts(labels, std::ssize(classes));
+  Split split = make_split(r.split, classes, r.target, r.split_seed, present(images));
   for (const int64_t c : split.seen)
     check(images[c] > 0, "{}: domain {} has no training image of the seen class '{}'; leave it out with --split", name,
           r.target, classes[c]);
@@ -40,6 +56,16 @@ Split task_split(const std::string& name, const data::Benchmark& benchmark, cons
   return cut_split(name, benchmark, r, benchmark.labels(r.target, data::Part::train, r.data_seed));
 }
 
+Task own_task(const data::Dataset& train, const data::Normalize& normalize) {
+  data::validate(train);
+  check(train.size() > 0, "{}: there are no images", train.name);
+  Task task{.data = train.name, .source = {}, .target = train.name};
+  task.split = {"present", present(counts(labels_of(train), train.num_classes()))};
+  task.train = task.train_all = train;
+  task.normalize = normalize;
+  return task;
+}
+
 Task make_task(const std::string& name, const data::Benchmark& benchmark, const TaskRequest& r) {
   Task task{.data = name, .source = r.source, .target = r.target};
   task.normalize = benchmark.normalize();
@@ -47,8 +73,7 @@ Task make_task(const std::string& name, const data::Benchmark& benchmark, const 
   task.test = limited(benchmark.load(r.target, data::Part::test, r.data_seed), r.limit);
   data::validate(task.train_all);
   data::validate(task.test);
-  const auto* labels = task.train_all.labels.data<int64_t>();
-  task.split = cut_split(name, benchmark, r, {labels, labels + task.train_all.size()});
+  task.split = cut_split(name, benchmark, r, labels_of(task.train_all));
   task.train = of_classes(task.train_all, task.split.mask(task.classes()));
   return task;
 }

@@ -32,6 +32,10 @@ Split task_split(const std::string& name, const data::Benchmark& benchmark, cons
 /// Errors: those of load() and task_split().
 Task make_task(const std::string& name, const data::Benchmark& benchmark, const TaskRequest& request);
 
+/// A task of images at hand: no test, and the seen classes are those of which `train` holds images. With all classes
+/// seen nothing is missing: then only the oracle makes sense. Errors: those of validate(); no images.
+Task own_task(const data::Dataset& train, const data::Normalize& normalize);
+
 /// At most `limit` samples of each class, the first ones; all for 0.
 data::Dataset limited(const data::Dataset& dataset, int64_t limit);
 

@@ -107,21 +107,19 @@ void restore(const Checkpoint& c, nn::Model& model, nn::Optimizer& optimizer) {
   } catch (const Error& e) { fail("{}: {}", c.path, e.message()); }
 }
 
-LoadedModel load_any_model(const std::string& path) {
+bool holds_checkpoint(const std::string& path) { return is_checkpoint(read_safetensors(path).metadata); }
+
+LoadedModel load_checkpoint_model(const std::string& path) {
   const Safetensors file = read_safetensors(path);
   const nn::ModelConfig config = nn::config_from_metadata(file.metadata, path);
   LoadedModel loaded;
   loaded.usage = nn::usage_from_metadata(file.metadata, config, path);
-  if (is_checkpoint(file.metadata)) {
-    try {
-      Generator overwritten;
-      loaded.model = nn::make_model(config, overwritten);
-      loaded.model->load_state(part(file.tensors, kModel));
-      loaded.model->eval();
-    } catch (const Error& e) { fail("{}: {}", path, e.message()); }
-  } else {
-    loaded.model = nn::load_model(path);
-  }
+  try {
+    Generator overwritten;
+    loaded.model = nn::make_model(config, overwritten);
+    loaded.model->load_state(part(file.tensors, kModel));
+    loaded.model->eval();
+  } catch (const Error& e) { fail("{}: {}", path, e.message()); }
   return loaded;
 }
 

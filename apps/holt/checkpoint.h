@@ -42,7 +42,9 @@ struct LoadedModel {
   std::unique_ptr<nn::Model> model;  ///< on cpu, in evaluation mode
   nn::Usage usage;
 };
-/// The model in a model file or in a checkpoint.
-LoadedModel load_any_model(const std::string& path);
+/// The model in a checkpoint.
+LoadedModel load_checkpoint_model(const std::string& path);
+/// True if the safetensors file is a checkpoint.
+bool holds_checkpoint(const std::string& path);
 
 }  // namespace holt::app

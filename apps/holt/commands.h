@@ -7,6 +7,8 @@ namespace holt::app {
 
 void add_train(CLI::App& program, Action& action);
 void add_eval(CLI::App& program, Action& action);
+void add_adapt(CLI::App& program, Action& action);
+void add_predict(CLI::App& program, Action& action);
 void add_data(CLI::App& program, Action& action);
 void add_info(CLI::App& program, Action& action);
 void add_transfer(CLI::App& program, Action& action);

@@ -1,10 +1,9 @@
 // holt eval: accuracy of a trained model, whole and by class.
 #include <cstdio>
-#include <filesystem>
 #include <nlohmann/json.hpp>
 
-#include "apps/holt/checkpoint.h"
 #include "apps/holt/commands.h"
+#include "apps/holt/model_file.h"
 #include "apps/holt/source.h"
 #include "kernels/error.h"
 #include "nn/train_loop.h"
@@ -19,24 +18,25 @@ struct Flags {
   bool json = false;
 };
 
-// A run folder stands for the model in it.
-std::string model_file(const std::string& path) {
-  namespace fs = std::filesystem;
-  std::error_code ignored;
-  check(fs::exists(path, ignored), "eval: there is no model {}; 'holt train' makes one", path);
-  if (!fs::is_directory(path, ignored)) return path;
-  for (const char* name : {"/model.safetensors", "/checkpoint.safetensors"})
-    if (fs::exists(path + name, ignored)) return path + name;
-  fail("eval: the folder {} holds neither model.safetensors nor checkpoint.safetensors", path);
+// Loss and accuracy with the correction, the gate and γ that an adapted model has.
+nn::Scores scores(const transfer::Classifier& c, data::Loader::Epoch batches, Device device) {
+  const NoGrad no_grad;
+  nn::Scores s;
+  while (const auto batch = batches.next()) {
+    const Tensor labels = batch->labels.to(device);
+    const Tensor logits = c.calibrated(c.outputs(batch->images.to(device)).logits);
+    s.add(logits, labels, cross_entropy(logits, labels).item());
+  }
+  return s;
 }
 
 int evaluate(const Flags& f) {
   const Device device = parse_device(f.compute.device);
-  const std::string path = model_file(f.model);
-  LoadedModel loaded = load_any_model(path);
+  const std::string path = model_file("eval", f.model);
+  const transfer::LoadedClassifier loaded = load_for_use(path, device);
   Source source = load_source(f.data, f.part == "train" ? Part::train : Part::test, f.data_dir, f.limit);
   const data::Dataset& d = source.dataset;
-  const nn::ModelConfig& c = loaded.model->config();
+  const nn::ModelConfig& c = loaded.classifier.model->config();
   const Shape wanted{d.size(), c.height, c.width, c.channels};
   check(d.images.shape() == wanted, "eval: {} wants images of {}×{}×{}, those of {} are {}×{}×{}", path, c.height,
         c.width, c.channels, f.data, d.images.size(1), d.images.size(2), d.images.size(3));
@@ -46,8 +46,7 @@ int evaluate(const Flags& f) {
         path, f.data, loaded.usage.classes.front(), d.classes.front());
   const data::Loader loader(std::move(source.dataset),
                             {.batch = f.batch, .normalize = {loaded.usage.mean, loaded.usage.std}});
-  loaded.model->to(device);
-  const nn::Scores s = nn::evaluate(*loaded.model, loader.epoch(0), device);
+  const nn::Scores s = scores(loaded.classifier, loader.epoch(0), device);
 
   const std::vector<std::string>& names = loaded.usage.classes;
   const auto share = [&](size_t k) {
@@ -77,7 +76,7 @@ int evaluate(const Flags& f) {
 }  // namespace
 
 void add_eval(CLI::App& program, Action& action) {
-  CLI::App* c = program.add_subcommand("eval", "Measure a trained model's accuracy");
+  CLI::App* c = program.add_subcommand("eval", "Measure a trained or adapted model's accuracy");
   auto f = std::make_shared<Flags>();
   const auto add = [&](const char* group, const char* flag, auto& value, const char* type, const char* text,
                        const CLI::Validator& validator) {

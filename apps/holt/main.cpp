@@ -28,6 +28,8 @@ int main(int argc, char** argv) {
   program.require_subcommand(0, 1);        // of two words that name commands the second is an argument: holt data info
   app::Action action;
   app::add_transfer(program, action);
+  app::add_adapt(program, action);
+  app::add_predict(program, action);
   app::add_train(program, action);
   app::add_eval(program, action);
   app::add_data(program, action);
@@ -38,6 +40,8 @@ int main(int argc, char** argv) {
       "Examples:\n"
       "  holt train                     train resnet8 on Fashion-MNIST, about two minutes\n"
       "  holt eval --model runs/fashion-resnet8\n"
+      "  holt adapt --model photos.safetensors --data mine --out adapted.safetensors\n"
+      "  holt predict --model adapted.safetensors new/*.jpg\n"
       "  holt info --peaks              what this build and this machine can do\n"
       "\n"
       "holt COMMAND --help explains a command. Exit codes: 0 done, 1 failed, 2 wrong command line.");

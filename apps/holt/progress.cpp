@@ -89,6 +89,13 @@ void Progress::show_jobs(int64_t done, int64_t total, const std::string& finishe
   write(format("jobs  {}{}/{}  {} left  {}", bar_text, done, total, clock_time(seconds_left), finished));
 }
 
+void Progress::show_text(const std::string& text) {
+  const auto now = std::chrono::steady_clock::now();
+  if (!terminal_ || now - last_ < std::chrono::milliseconds(100)) return;
+  last_ = now;
+  write(text);
+}
+
 void Progress::write(const std::string& text) {
   if (terminal_) {
     std::printf("\r%s\033[K", cut(text, terminal_columns() - 1).c_str());

@@ -32,6 +32,8 @@ class Progress {
   void show(const ProgressState& s);
   /// The part done of many jobs, the last one finished, the time left: a terminal sees each, a file each tenth.
   void show_jobs(int64_t done, int64_t total, const std::string& finished, double seconds_left);
+  /// What is going on: seen on a terminal only.
+  void show_text(const std::string& text);
   /// A line that stays. Takes the place of the rewritten one.
   void line(const std::string& text);
   /// Wipes the rewritten line.
