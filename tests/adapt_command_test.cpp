@@ -256,7 +256,7 @@ TEST_F(AdaptCommand, Output) {
   };
   fails({}, "exists; --overwrite replaces it");
   fails({"--overwrite", "--method", "sgd", "--set", "lr=1e12"}, "the loss is");
-  fails({"--overwrite", "--method", "lol-sgd"}, "did you mean lolsgd?");
+  fails({"--overwrite", "--method", "lol-sgd"}, "did you mean 'lolsgd'?");
   fails({"--overwrite", "--set", "stps=3"}, "option 'stps' is unknown");
   fails({"--overwrite", "--model", path("seen/C/1.png")}, "1.png");
   fails({"--overwrite", "--model", path("nothing")}, "there is no model");
