@@ -127,6 +127,8 @@ class Run {
     });
     outcome.cancelled = cancelled();
     outcome.done = done_;
+    outcome.planned = std::ssize(order_);
+    outcome.seconds = std::chrono::duration<double>(Clock::now() - begin_).count();
     for (const std::string& id : order_)
       for (const Result& r : journal_.results())
         if (r.id == id) {

@@ -48,7 +48,8 @@ struct RunEvents {
 
 struct Outcome {
   std::vector<Result> results;  ///< of the plan's jobs that are finished, in the plan's order: target, seed, method
-  int64_t done = 0, reused = 0, failed = 0;
+  int64_t planned = 0, done = 0, reused = 0, failed = 0;  ///< jobs; failed ones are among the others
+  double seconds = 0;                                     ///< of the jobs, not of the source model
   bool cancelled = false;
   std::string source_id;
   double source_accuracy = 0, source_seconds = 0;

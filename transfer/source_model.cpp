@@ -37,13 +37,9 @@ data::Loader loader(const SourceRequest& r, data::Part part) {
   return {limited(r.benchmark.load(r.domain, part, r.data_seed), r.limit), o};
 }
 
-// Biases and normalisation parameters (one axis) do not decay: it would only pull their outputs to zero.
+// Everything decays, as in the papers' PyTorch.
 nn::SGD make_optimizer(const nn::Model& model, const SourceTraining& t) {
-  nn::ParameterGroup weights, others;
-  others.weight_decay = 0;
-  for (const auto& [name, tensor] : model.named_parameters())
-    (tensor.rank() > 1 ? weights : others).parameters.emplace_back(name, tensor);
-  return {{weights, others}, {.lr = t.lr, .momentum = 0.9, .nesterov = true, .weight_decay = t.weight_decay}};
+  return {model.named_parameters(), {.lr = t.lr, .momentum = 0.9, .nesterov = true, .weight_decay = t.weight_decay}};
 }
 
 void train(nn::Model& model, const SourceRequest& r) {

@@ -78,9 +78,10 @@ struct Cell {
   std::optional<double> value = {};  ///< to sort by
   bool best = false;                 ///< of its column, among the rows that compete; equal texts are equally good
 };
+/// In all of them larger is better. Times are no column: an interrupted and repeated run leaves the same table, bit for
+/// bit.
 struct Column {
   std::string key, title, help;
-  bool accuracy = true;  ///< larger is better, and the best stands in bold
 };
 struct Grid {
   std::vector<Column> columns;           ///< without the methods' names

@@ -19,14 +19,8 @@ Cell difference(const std::optional<Paired>& p) {
   return {signed_percent(p->difference.mean), format("{}/{}", p->won, p->difference.n), p->difference.mean};
 }
 
-Cell seconds(const Statistic& s) {
-  if (s.tasks.n == 0) return {"–"};
-  return {format(s.mean < 99.95 ? "{:.1f}" : "{:.0f}", s.mean), "", s.mean};
-}
-
 void mark_best(const Table& table, Grid& g) {
   for (size_t c = 0; c < g.columns.size(); ++c) {
-    if (!g.columns[c].accuracy) continue;
     const Cell* best = nullptr;
     for (size_t r = 0; r < table.rows.size(); ++r) {
       const Cell& cell = g.cells[r][c];
@@ -80,7 +74,6 @@ Grid grid(const Table& table) {
       std::any_of(table.rows.begin(), table.rows.end(), [](const TableRow& r) { return r.against_sgd.has_value(); });
   if (compared)
     g.columns.push_back({"vs sgd", "vs sgd", "paired difference in overall, and on how many targets it is larger"});
-  g.columns.push_back({"seconds", "s", "seconds of adaptation for one target", false});
   for (const TableRow& row : table.rows) {
     std::vector<Cell> cells;
     for (const Statistic* s : {&row.overall, &row.seen, &row.unseen, &row.hmean, &row.ausuc})
@@ -90,7 +83,6 @@ Grid grid(const Table& table) {
       cells.push_back(it == row.calibrated.end() ? Cell{"–"} : accuracy(it->second));
     }
     if (compared) cells.push_back(difference(row.against_sgd));
-    cells.push_back(seconds(row.seconds));
     g.cells.push_back(std::move(cells));
   }
   mark_best(table, g);

@@ -6,6 +6,7 @@
 
 #include "apps/holt/interrupt.h"
 #include "apps/holt/progress.h"
+#include "apps/holt/transfer_output.h"
 #include "core/folder_lock.h"
 #include "kernels/build_info.h"
 
@@ -42,9 +43,13 @@ int run_transfer(const TransferOptions& o) {
   const Outcome outcome = run(plan, *benchmark, events);
   progress.clear();
   if (outcome.cancelled) {
-    progress.line(format("stopped after {} jobs; the same command goes on from there", outcome.results.size()));
+    progress.line(format("stopped after {} of {} jobs; the same command goes on from there", outcome.results.size(),
+                         outcome.planned));
     return 128 + interrupt.signal();
   }
+  progress.line(format("{} jobs done in {}{}\n", outcome.done, clock_time(outcome.seconds),
+                       outcome.reused ? format(", {} found finished", outcome.reused) : ""));
+  write_study(plan, *benchmark, outcome, command_line());
   return outcome.failed > 0 ? 1 : 0;
 }
 
