@@ -52,7 +52,7 @@ function(holt_add_cuda target)
   list(APPEND gencode "SHELL:-gencode arch=compute_${last},code=compute_${last}")
   set_target_properties(${target} PROPERTIES CUDA_ARCHITECTURES OFF
     CUDA_COMPILER_LAUNCHER "${CMAKE_SOURCE_DIR}/cmake/keep_ptxas_report")
-  target_include_directories(${target} PUBLIC ${CMAKE_SOURCE_DIR})
+  target_include_directories(${target} PUBLIC $<BUILD_INTERFACE:${CMAKE_SOURCE_DIR}>)
   target_compile_options(${target} PRIVATE --expt-relaxed-constexpr -O3 -lineinfo -Xptxas=-v
     "SHELL:-Xcompiler -Wall,-Wextra" ${gencode})
   target_compile_definitions(${target} PUBLIC HOLT_HAS_CUDA)
