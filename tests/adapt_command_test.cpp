@@ -239,7 +239,7 @@ TEST_F(AdaptCommand, OneSeenClass) {
   fs::create_directories(path("one"));
   fs::copy(path("seen") + "/C", path("one") + "/C", fs::copy_options::recursive);
   const Arguments go = adapt("one.safetensors") + Arguments{"--data", path("one")};
-  const Result r = holt_run(go + Arguments{"--calibrate", "alg"});
+  const Result r = holt_run(go + Arguments{"--calibrate", "pcv"});
   EXPECT_EQ(r.code, 1);
   EXPECT_HAS(r.err, "has images of one only");
   EXPECT_EQ(holt_run(go).code, 0);
@@ -260,6 +260,7 @@ TEST_F(AdaptCommand, Output) {
   fails({"--overwrite", "--set", "stps=3"}, "option 'stps' is unknown");
   fails({"--overwrite", "--model", path("seen/C/1.png")}, "1.png");
   fails({"--overwrite", "--model", path("nothing")}, "there is no model");
+  fails({"--overwrite", "--calibrate", "alg"}, "the gate of 'holt' lowers the seen ones");
   fails({"--out", path("model"), "--overwrite"}, "is the model itself");
   fails({"--out", path("seen")}, "is a folder");
   fails({"--out", path("no/where")}, "there is no folder");

@@ -47,7 +47,8 @@ void add_adapt(CLI::App& program, Action& action) {
       "slower)",
       one_of({"none", "pcv"}));
   add("Method", "calibrate", o.calibrate, "MODE",
-      "γ, added to the missing classes' logits at prediction: none, alg (average logit gap) or pcv (trains twice more)",
+      "γ, added to the missing classes' logits at prediction: none, alg (average logit gap; not for a method with "
+      "gate, as holt is) or pcv (trains twice more)",
       one_of({"none", "alg", "pcv"}));
   add("Method", "seed", o.seed, "N", "Of the order of the images and of dropout", integer(0));
   c->add_flag("--list-methods", f->list_methods, "Print the methods and their sources, then end")->group("Method");

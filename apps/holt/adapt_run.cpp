@@ -1,5 +1,6 @@
 #include "apps/holt/adapt_run.h"
 
+#include <algorithm>
 #include <chrono>
 #include <filesystem>
 #include <nlohmann/json.hpp>
@@ -60,6 +61,12 @@ void check_classes(const AdaptOptions& o, const Task& task, const Method& method
         o.data, task.classes());
   check(!oracle || (o.calibrate == "none" && o.select == "none"),
         "adapt: --method oracle has no missing classes for which to choose; leave out --select and --calibrate");
+  const bool gated =
+      std::any_of(method.parts.begin(), method.parts.end(), [](const MethodEntry* p) { return p->name == "gate"; });
+  check(o.calibrate != "alg" || !gated,
+        "adapt: --calibrate alg compares the seen logits with the missing ones, and the gate of '{}' lowers the seen "
+        "ones of every image but its own; use pcv, or none",
+        o.method);
   check((o.calibrate == "none" && o.select == "none") || task.split.seen.size() >= 2,
         "adapt: --calibrate and --select compare seen classes, and {} has images of one only", o.data);
 }
