@@ -13,7 +13,7 @@ struct JobSpec {
   std::vector<std::string> calibrations = {"alg", "best"};  ///< of alg, pcv, best
   uint64_t seed = 0;
   int64_t checkpoints = 5;  ///< how often the test accuracy is measured while it trains
-  std::string source_id;
+  std::string source_id = {};
 };
 
 /// What a text of `sets` says. Error where it has no '='.
