@@ -2,7 +2,7 @@
 // the uniform distribution over the missing classes, so that fine-tuning cannot silence them. It is measured against
 // plain fine-tuning on one handwriting of the glyphs benchmark.
 //
-//   custom_method [TARGET]        the source model is trained once and kept in runs/sources (about two minutes)
+//   custom_method [TARGET]        the source model is trained once, which takes minutes, and kept in runs/sources
 #include <cstdio>
 
 #include "core/ops.h"
