@@ -151,8 +151,11 @@ TEST_F(TransferCliTest, SimtIsCpuWithinRounding) {
       const double x = a.at("loss")[t], y = b.at("loss")[t];
       EXPECT_NEAR(x, y, 1e-3 * std::abs(x)) << method << " step " << t;
     }
-    const double g = a.at("calibrated").at("alg").at("gamma"), h = b.at("calibrated").at("alg").at("gamma");
-    EXPECT_NEAR(g, h, 5e-3 * (1 + std::abs(g))) << method;
+    ASSERT_EQ(a.at("calibrated").contains("alg"), method != "holt");  // a gate leaves no gap to average
+    if (method != "holt") {
+      const double g = a.at("calibrated").at("alg").at("gamma"), h = b.at("calibrated").at("alg").at("gamma");
+      EXPECT_NEAR(g, h, 5e-3 * (1 + std::abs(g))) << method;
+    }
     // Rounding may tip an image that stood between two classes: at most one of 62.
     EXPECT_NEAR(a.at("plain").at("overall").get<double>(), b.at("plain").at("overall").get<double>(), 1.01 / 62)
         << method;

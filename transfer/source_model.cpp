@@ -17,6 +17,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 constexpr int64_t kTestBatch = 500;
+constexpr int kTrainingVersion = 2;  // grows when train() makes another model of the same settings: caches forget
 
 nn::ModelConfig model_config(const SourceRequest& r) {
   nn::ModelConfig c = nn::parse_model(r.training.model);
@@ -130,7 +131,8 @@ SourceModel get_source_model(const SourceRequest& r) {
       {"height", config.height},
       {"width", config.width},
       {"channels", config.channels},
-      {"device", to_string(r.device)}};
+      {"device", to_string(r.device)},
+      {"version", kTrainingVersion}};
   const std::string identity_text = identity.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
   source.id = fingerprint(identity_text);
   const std::string path = cache_path(r, source.id);
