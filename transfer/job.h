@@ -12,7 +12,7 @@ struct JobSpec {
   Selection selection = Selection::none;
   std::vector<std::string> calibrations = {"alg", "best"};  ///< of alg, pcv, best
   uint64_t seed = 0;
-  int64_t checkpoints = 5;  ///< how often the test accuracy is measured while it trains
+  int64_t checkpoints = 3;  ///< how often the test accuracy is measured while it trains
   std::string source_id = {};
 };
 
