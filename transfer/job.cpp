@@ -166,7 +166,8 @@ Result run_job(const JobSpec& spec, const Task& task, nn::Model& source, const A
   for (const std::string& name : spec.calibrations) {
     double gamma = 0;
     if (name == "alg") {
-      // There is no wrong seen class; or a gate has lowered the wrong seen logits, and the gap says nothing of the rest.
+      // There is no wrong seen class; or a gate has lowered the wrong seen logits, and the gap says nothing of the
+      // rest.
       if (task.split.seen.size() < 2 || adapted.classifier.gate) continue;
       gamma = average_logit_gap(evaluate(adapted.classifier, task.train, task.normalize, settings.device).predictions,
                                 seen);

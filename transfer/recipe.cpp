@@ -14,7 +14,8 @@ Recipe small_images() {
 
 Recipe office_home() {
   Recipe r;
-  r.source = {.model = "resnet20", .epochs = 20, .batch = 64, .lr = 0.01, .weight_decay = 5e-4, .flip = true};
+  r.source = {
+      .model = "resnet20", .epochs = 20, .batch = 64, .lr = 0.01, .weight_decay = 5e-4, .flip = true, .threads = 0};
   r.options.batch = 64;
   r.options.lr = 0.001;
   r.options.weight_decay = 5e-4;
@@ -45,8 +46,15 @@ Recipe recipe_for(const std::string& benchmark) {
 }
 
 void to_json(nlohmann::json& j, const SourceTraining& s) {
-  j = {{"model", s.model}, {"epochs", s.epochs}, {"batch", s.batch}, {"lr", s.lr}, {"weight_decay", s.weight_decay},
-       {"flip", s.flip},   {"pad", s.pad},       {"seed", s.seed}};
+  j = {{"model", s.model},
+       {"epochs", s.epochs},
+       {"batch", s.batch},
+       {"lr", s.lr},
+       {"weight_decay", s.weight_decay},
+       {"flip", s.flip},
+       {"pad", s.pad},
+       {"seed", s.seed},
+       {"threads", s.threads}};
 }
 
 }  // namespace holt::transfer

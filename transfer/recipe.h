@@ -16,6 +16,9 @@ struct SourceTraining {
   bool flip = false;  ///< mirror images at random
   int64_t pad = 0;    ///< shift them at random by up to this many pixels
   uint64_t seed = 0;
+  /// Threads; 0: all. One for small networks: their layers are over before a second thread has begun, and on a busy
+  /// machine the two wait for each other (measured: five times slower). Results then depend on no machine's cores.
+  int64_t threads = 1;
 };
 void to_json(nlohmann::json& j, const SourceTraining& s);
 

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/file.h"
+#include "kernels/parallel.h"
 #include "nn/models/registry.h"
 #include "nn/optim.h"
 #include "nn/schedule.h"
@@ -150,6 +151,7 @@ SourceModel get_source_model(const SourceRequest& r) {
   Generator generator(r.training.seed);
   source.model = nn::make_model(config, generator);
   source.model->to(r.device);
+  const ThreadLimit limit(r.training.threads > 0 ? static_cast<int>(r.training.threads) : omp_get_max_threads());
   train(*source.model, r);
   source.test_accuracy = nn::evaluate(*source.model, loader(r, data::Part::test).epoch(0), r.device).accuracy();
   source.seconds = std::chrono::duration<double>(Clock::now() - begin).count();

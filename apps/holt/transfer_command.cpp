@@ -14,7 +14,7 @@ struct Flags {
   ComputeFlags compute;
   std::string targets = "all", methods = "all", seeds = "1", select = "none", calibrate = "alg,best";
   std::string model, split;
-  int64_t source_epochs = 0, source_seed = 0;
+  int64_t source_epochs = 0, source_seed = 0, source_threads = -1;
   double source_lr = 0;
   bool list_methods = false, list_options = false;
 };
@@ -73,6 +73,7 @@ transfer::Plan make_plan(const Flags& f, const CLI::App& command) {
   if (f.source_epochs > 0) p.training.epochs = f.source_epochs;
   if (f.source_lr > 0) p.training.lr = f.source_lr;
   p.training.seed = static_cast<uint64_t>(f.source_seed);
+  if (f.source_threads >= 0) p.training.threads = f.source_threads;
   p.targets = f.targets == "all" ? std::vector<std::string>{} : words(f.targets);
   p.methods = expand_methods(f.methods);
   p.seeds = parse_seeds(f.seeds);
@@ -138,6 +139,9 @@ void add_transfer(CLI::App& program, Action& action) {
   add("Source model", "source-lr", f->source_lr, "X", "Its learning rate [the benchmark's own]", number(0, true))
       ->default_str("");
   add("Source model", "source-seed", f->source_seed, "N", "Its seed", integer(0));
+  add("Source model", "source-threads", f->source_threads, "N",
+      "Threads that train it; 0: all. Small networks are faster with one [the benchmark's own]", integer(0))
+      ->default_str("");
   add("Source model", "cache", p.cache, "DIR", "Folder in which source models are kept [runs/sources]", {});
 
   add_compute_flags(*c, f->compute);

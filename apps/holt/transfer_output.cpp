@@ -76,8 +76,9 @@ std::string command_line() {
   std::string command;
   for (std::string word; std::getline(in, word, '\0');) {
     if (command.empty()) word = "holt";
-    const bool plain = !word.empty() && word.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-                                                               "0123456789-_=+.,:/%@") == std::string::npos;
+    const bool plain = !word.empty() && word.find_first_not_of(
+                                            "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                            "0123456789-_=+.,:/%@") == std::string::npos;
     std::string quoted = "'";
     for (const char ch : word) quoted += ch == '\'' ? std::string("'\\''") : std::string(1, ch);
     command += (command.empty() ? "" : " ") + (plain ? word : quoted + "'");
