@@ -6,8 +6,9 @@
 
 The fonts come straight from Debian's packages, which are unpacked and not installed. A sheet is 8-bit gray, 16 × 4 cells
 of 56 × 56 pixels, of which 62 are used, in the order 0-9 A-Z a-z. Each font is scaled so that the median height of its
-A-Z is 34 pixels; the baseline is the upper edge of row 42 and the ink is centred horizontally. Outlines are rendered
-without hinting, at fractions of a pixel, in 256 grays. A glyph that would leave its cell (a swash) is moved up or down
+A-Z is 34 pixels; the baseline, on which the median of A-Z stands, is the upper edge of row 42 and the ink is centred
+horizontally. (Not the font's own zero: the capitals of four hands hang 3 to 5 pixels below it. In a text font the two
+are the same.) Outlines are rendered without hinting, at fractions of a pixel, in 256 grays. A glyph that would leave its cell (a swash) is moved up or down
 as little as it takes to fit, and made smaller only if it is larger than the cell. A font that lacks a glyph is refused.
 """
 import argparse
@@ -97,7 +98,9 @@ def render(path):
     lacking = [c for c, g, b in zip(CLASSES, glyphs, boxes) if g == 0 or b[2] <= b[0] or b[3] <= b[1]]
     if lacking:
         sys.exit(f"{path.name} lacks {' '.join(lacking)}")
-    scale = LARGE * CAP_HEIGHT / median([b[3] - b[1] for c, b in zip(CLASSES, boxes) if c.isupper()])
+    capitals = [b for c, b in zip(CLASSES, boxes) if c.isupper()]
+    scale = LARGE * CAP_HEIGHT / median([b[3] - b[1] for b in capitals])
+    rise = -median([b[1] for b in capitals]) * scale / LARGE  # from the font's zero to the baseline
 
     sheet = Image.new("L", (COLUMNS * CELL, -(-len(CLASSES) // COLUMNS) * CELL), 0)
     mended = []
@@ -107,11 +110,12 @@ def render(path):
         if fit < 1:
             left, bottom, right, top = outline_box(face, g, scale * fit)
         # Up is positive; the cell spans BASELINE − CELL … BASELINE.
+        bottom, top = bottom + rise, top + rise
         up = max(0.0, BASELINE - CELL - bottom) - max(0.0, top - BASELINE)
         if fit < 1 or up:
             mended.append(f"{c} ×{fit:.2f} {up:+.1f}")
         # Pixel (0, 0) of the cell is the outline's (0, BASELINE).
-        outline_box(face, g, scale * fit, CELL / 2 - (left + right) / 2, up)
+        outline_box(face, g, scale * fit, CELL / 2 - (left + right) / 2, rise + up)
         face.glyph.render(freetype.FT_RENDER_MODE_NORMAL)
         bitmap = face.glyph.bitmap
         ink = Image.frombytes("L", (bitmap.width, bitmap.rows), bytes(bitmap.buffer), "raw", "L", bitmap.pitch)
