@@ -2,16 +2,12 @@
 
 #include <algorithm>
 
+#include "core/hash.h"
+
 namespace holt::data {
 namespace {
 
 constexpr double kTrainShare = 0.7;
-
-uint64_t hash(const std::string& text) {  // FNV-1a
-  uint64_t h = 0xcbf29ce484222325u;
-  for (const char c : text) h = (h ^ static_cast<unsigned char>(c)) * 0x100000001b3u;
-  return h;
-}
 
 }  // namespace
 
@@ -26,7 +22,7 @@ std::vector<int64_t> split_positions(const std::vector<int64_t>& labels, const s
     if (n == 0) continue;
     const auto share = static_cast<int64_t>(kTrainShare * static_cast<double>(n) + 0.5);
     const int64_t cut = n == 1 ? 1 : std::clamp<int64_t>(share, 1, n - 1);
-    const std::vector<int64_t> order = epoch_order(n, seed ^ hash(name + "/" + classes[k]), 0);
+    const std::vector<int64_t> order = epoch_order(n, seed ^ fnv1a(name + "/" + classes[k]), 0);
     for (int64_t i = part == Part::train ? 0 : cut; i < (part == Part::train ? cut : n); ++i)
       chosen.push_back(of_class[k][static_cast<size_t>(order[static_cast<size_t>(i)])]);
   }

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/file.h"
+#include "core/hash.h"
 #include "kernels/parallel.h"
 #include "nn/models/registry.h"
 #include "nn/optim.h"
@@ -105,11 +106,7 @@ std::string cache_path(const SourceRequest& r, const std::string& id) {
 
 }  // namespace
 
-std::string fingerprint(const std::string& text) {
-  uint64_t h = 0xcbf29ce484222325;  // FNV-1a
-  for (const unsigned char c : text) h = (h ^ c) * 0x100000001b3;
-  return format("{:016x}", h);
-}
+std::string fingerprint(const std::string& text) { return format("{:016x}", fnv1a(text)); }
 
 SourceModel get_source_model(const SourceRequest& r) {
   SourceModel source;

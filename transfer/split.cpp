@@ -6,6 +6,7 @@
 #include <sstream>
 
 #include "core/file.h"
+#include "core/hash.h"
 #include "core/nearest.h"
 #include "core/random.h"
 #include "kernels/error.h"
@@ -13,15 +14,9 @@
 namespace holt::transfer {
 namespace {
 
-// FNV-1a: a seed's random numbers differ between targets, whatever their order.
-uint64_t hash(const std::string& text) {
-  uint64_t h = 0xcbf29ce484222325;
-  for (const unsigned char c : text) h = (h ^ c) * 0x100000001b3;
-  return h;
-}
-
+// A seed's random numbers differ between targets, whatever their order.
 std::vector<int64_t> draw(int64_t count, int64_t classes, const std::string& target, uint64_t seed) {
-  Generator generator(seed ^ hash("split:" + target));
+  Generator generator(seed ^ fnv1a("split:" + target));
   std::vector<int64_t> order = permutation(classes, generator);
   order.resize(static_cast<size_t>(count));
   std::sort(order.begin(), order.end());

@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "core/finite.h"
+#include "core/hash.h"
 #include "kernels/parallel.h"
 #include "kernels/philox.h"
 #include "nn/schedule.h"
@@ -21,9 +22,7 @@ Tensor Objective::operator()(const Tensor& logits, const Tensor& labels) const {
 }
 
 uint64_t derive_seed(uint64_t seed, const std::string& name, uint64_t index) {
-  uint64_t stream = 0xcbf29ce484222325;  // FNV-1a of the name
-  for (const unsigned char c : name) stream = (stream ^ c) * 0x100000001b3;
-  const Philox4 r = philox(seed, stream, index);
+  const Philox4 r = philox(seed, fnv1a(name), index);
   return uint64_t{r.v[0]} << 32 | r.v[1];
 }
 
