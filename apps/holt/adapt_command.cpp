@@ -19,42 +19,35 @@ void add_adapt(CLI::App& program, Action& action) {
   CLI::App* c = program.add_subcommand("adapt", "Adapt a model to your own images of some of its classes");
   auto f = std::make_shared<Flags>();
   AdaptOptions& o = f->options;
-  const auto add = [&](const char* group, const std::string& flag, auto& value, const char* type,
-                       const std::string& text, const CLI::Validator& validator) {
-    return c->add_option("--" + flag, value, text)
-        ->type_name(type)
-        ->group(group)
-        ->check(validator)
-        ->capture_default_str();
-  };
-  add("In and out", "model", o.model, "FILE", "The model to adapt: a file, or the run folder of holt train", {});
-  add("In and out", "data", o.data, "DIR", "Folder DIR/CLASS/IMAGE; classes without a folder count as missing", {});
-  add("In and out", "out", o.out, "FILE", "Where the adapted model goes", {});
+  const AddOption add(*c);
+  add("In and out", "--model", o.model, "FILE", "The model to adapt: a file, or the run folder of holt train", {});
+  add("In and out", "--data", o.data, "DIR", "Folder DIR/CLASS/IMAGE; classes without a folder count as missing", {});
+  add("In and out", "--out", o.out, "FILE", "Where the adapted model goes", {});
   c->add_flag("--overwrite", o.overwrite, "Replace that file, if it exists")->group("In and out");
-  add("In and out", "fit", o.fit, "MODE",
+  add("In and out", "--fit", o.fit, "MODE",
       "How images come to the model's size: crop (the middle) or whole [what the model's file says; else crop for "
       "models of 64 pixels or more]",
       one_of({"crop", "whole"}));
   c->add_flag("--skip-corrupt", o.skip_corrupt, "Leave out images that cannot be read")->group("In and out");
 
-  add("Method", "method", o.method, "NAME", "Parts are joined by +: frozen-classifier+lolsgd", {});
+  add("Method", "--method", o.method, "NAME", "Parts are joined by +: frozen-classifier+lolsgd", {});
   c->add_option("--set", o.sets, "Sets an option: steps=300. May be repeated")
       ->type_name("NAME=VALUE")
       ->group("Method")
       ->take_all();
-  add("Method", "select", o.select, "MODE",
+  add("Method", "--select", o.select, "MODE",
       "How options are chosen: none (as given) or pcv (pseudo-partial cross-validation on the seen classes; many times "
       "slower)",
       one_of({"none", "pcv"}));
-  add("Method", "calibrate", o.calibrate, "MODE",
+  add("Method", "--calibrate", o.calibrate, "MODE",
       "γ, added to the missing classes' logits at prediction: none, alg (average logit gap; not for a method with "
       "gate, as holt is) or pcv (trains twice more)",
       one_of({"none", "alg", "pcv"}));
-  add("Method", "seed", o.seed, "N", "Of the order of the images and of dropout", integer(0));
+  add("Method", "--seed", o.seed, "N", "Of the order of the images and of dropout", integer(0));
   c->add_flag("--list-methods", f->list_methods, "Print the methods and their sources, then end")->group("Method");
 
   add_compute_flags(*c, f->compute);
-  add("Device", "local-workers", o.local_workers, "N", "Threads for LOLSGD's locals", integer(1));
+  add("Device", "--local-workers", o.local_workers, "N", "Threads for LOLSGD's locals", integer(1));
   c->add_flag("--plain", o.plain, "Plain lines instead of a progress line, as when the output is a file")
       ->group("Output");
   c->footer(

@@ -9,6 +9,25 @@
 
 namespace holt::app {
 
+/// Adds options alike: add("Data", "--limit", value, "N", "Use the first N images only", integer(0)). The help shows
+/// the value's default. An option without dashes is known by its position.
+class AddOption {
+ public:
+  explicit AddOption(CLI::App& command) : command_(command) {}
+  template <class T>
+  CLI::Option* operator()(const std::string& group, const std::string& flag, T& value, const std::string& type,
+                          const std::string& text, const CLI::Validator& validator) const {
+    return command_.add_option(flag, value, text)
+        ->type_name(type)
+        ->group(group)
+        ->check(validator)
+        ->capture_default_str();
+  }
+
+ private:
+  CLI::App& command_;
+};
+
 /// What a command does once its flags are read; returns the exit code.
 using Action = std::function<int()>;
 

@@ -139,10 +139,7 @@ int run_data(const Flags& f) {
 void add_data(CLI::App& program, Action& action) {
   CLI::App* c = program.add_subcommand("data", "List the benchmarks, describe one, or show its images");
   auto f = std::make_shared<Flags>();
-  const auto add = [&](const char* group, const char* flag, auto& value, const char* type, const char* text,
-                       const CLI::Validator& validator) {
-    c->add_option(flag, value, text)->type_name(type)->group(group)->check(validator)->capture_default_str();
-  };
+  const AddOption add(*c);
   add("What", "ACTION", f->action, "", "list, info or preview", one_of({"list", "info", "preview"}));
   add("What", "NAME", f->name, "", "The benchmark, for info and preview", one_of(names()));
   add("Data", "--data-dir", f->options.folder, "DIR", "Folder with its files, if it needs one", {});

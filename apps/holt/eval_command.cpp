@@ -78,10 +78,7 @@ int evaluate(const Flags& f) {
 void add_eval(CLI::App& program, Action& action) {
   CLI::App* c = program.add_subcommand("eval", "Measure a trained or adapted model's accuracy");
   auto f = std::make_shared<Flags>();
-  const auto add = [&](const char* group, const char* flag, auto& value, const char* type, const char* text,
-                       const CLI::Validator& validator) {
-    c->add_option(flag, value, text)->type_name(type)->group(group)->check(validator)->capture_default_str();
-  };
+  const AddOption add(*c);
   add("Model", "--model", f->model, "FILE", "Model or checkpoint, or the run folder that holds it", {});
   add("Data", "--data", f->data, "NAME", "Data set: fashion (Fashion-MNIST)", one_of(source_names()));
   add("Data", "--data-dir", f->data_dir, "DIR", "Folder with its files, if not where the package puts them", {});

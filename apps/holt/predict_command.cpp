@@ -142,10 +142,7 @@ int predict_images(const Flags& f) {
 void add_predict(CLI::App& program, Action& action) {
   CLI::App* c = program.add_subcommand("predict", "Say what images show: the likeliest classes with probabilities");
   auto f = std::make_shared<Flags>();
-  const auto add = [&](const char* group, const char* flag, auto& value, const char* type, const char* text,
-                       const CLI::Validator& validator) {
-    return c->add_option(flag, value, text)->type_name(type)->group(group)->check(validator)->capture_default_str();
-  };
+  const AddOption add(*c);
   c->add_option("IMAGE", f->images, "Images, JPEG or PNG, and folders of them")->type_name("")->group("Images");
   add("Images", "--list", f->list, "FILE", "File with a path on each line; - for standard input", {});
   add("Images", "--fit", f->fit, "MODE", "How images come to the model's size: crop or whole [as it was adapted]",

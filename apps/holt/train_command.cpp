@@ -56,8 +56,7 @@ void add_train(CLI::App& program, Action& action) {
   TrainConfig& t = f->options.config;
   const auto add = [&](const char* group, const std::string& flag, auto& value, const char* type,
                        const std::string& text, const CLI::Validator& validator) {
-    CLI::Option* o = c->add_option("--" + flag, value, text)->type_name(type)->group(group)->check(validator);
-    o->capture_default_str();
+    CLI::Option* o = AddOption(*c)(group, "--" + flag, value, type, text, validator);
     std::string key = flag;
     std::replace(key.begin(), key.end(), '-', '_');
     if (Json(t).contains(key)) f->configured.emplace_back(o, key);

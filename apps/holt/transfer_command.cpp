@@ -95,61 +95,56 @@ void add_transfer(CLI::App& program, Action& action) {
   auto f = std::make_shared<Flags>();
   transfer::Plan& p = f->options.plan;
   p.data = "glyphs";
-  const auto add = [&](const char* group, const std::string& flag, auto& value, const char* type,
-                       const std::string& text, const CLI::Validator& validator) {
-    return c->add_option("--" + flag, value, text)
-        ->type_name(type)
-        ->group(group)
-        ->check(validator)
-        ->capture_default_str();
-  };
+  const AddOption add(*c);
 
-  add("Task", "data", p.data, "NAME", "Benchmark; 'holt data list' shows them", one_of(benchmark_names()));
-  add("Task", "data-dir", p.benchmark.folder, "DIR", "Folder with its files, if it needs one", {});
-  add("Task", "image-size", p.benchmark.image_size, "N", "Side of the images in pixels; 0: the benchmark's own",
+  add("Task", "--data", p.data, "NAME", "Benchmark; 'holt data list' shows them", one_of(benchmark_names()));
+  add("Task", "--data-dir", p.benchmark.folder, "DIR", "Folder with its files, if it needs one", {});
+  add("Task", "--image-size", p.benchmark.image_size, "N", "Side of the images in pixels; 0: the benchmark's own",
       integer(0));
-  add("Task", "source", p.source, "DOMAIN", "Domain of the source model [the benchmark's own]", {});
-  add("Task", "target", f->targets, "DOMAIN,…|all", "Domains to transfer to", {});
-  add("Task", "split", f->split, "SPLIT",
+  add("Task", "--source", p.source, "DOMAIN", "Domain of the source model [the benchmark's own]", {});
+  add("Task", "--target", f->targets, "DOMAIN,…|all", "Domains to transfer to", {});
+  add("Task", "--split", f->split, "SPLIT",
       "Which classes the target data holds: random, random:N, random:P%, first-half, last-half, even, odd, present, "
       "classes:a,b,…, file:PATH [the benchmark's own]",
       {});
-  add("Task", "limit", p.limit, "N", "Use the first N images of each class only; 0: all", integer(0));
+  add("Task", "--limit", p.limit, "N", "Use the first N images of each class only; 0: all", integer(0));
 
-  add("Methods", "methods", f->methods, "NAME,…|all", "Methods; parts are joined by +: frozen-classifier+lolsgd", {});
-  add("Methods", "seeds", f->seeds, "N|a,b,…", "How many seeds, or which; a seed draws the split and the batches", {});
+  add("Methods", "--methods", f->methods, "NAME,…|all", "Methods; parts are joined by +: frozen-classifier+lolsgd", {});
+  add("Methods", "--seeds", f->seeds, "N|a,b,…", "How many seeds, or which; a seed draws the split and the batches",
+      {});
   c->add_option("--set", p.sets, "Sets an option: lr=0.01; for one method alone: sgd:lr=0.01. May be repeated")
       ->type_name("NAME=VALUE")
       ->group("Methods")
       ->take_all();
-  add("Methods", "select", f->select, "MODE",
+  add("Methods", "--select", f->select, "MODE",
       "How hyperparameters are chosen: none (as given), pcv (pseudo-partial cross-validation on the seen classes), "
       "oracle (by test accuracy: results are marked)",
       one_of({"none", "pcv", "oracle"}));
-  add("Methods", "calibrate", f->calibrate, "alg,pcv,best", "Ways to choose γ; pcv trains twice more for each job", {});
+  add("Methods", "--calibrate", f->calibrate, "alg,pcv,best", "Ways to choose γ; pcv trains twice more for each job",
+      {});
   c->add_flag("--list-methods", f->list_methods, "Print the methods and their sources, then end")->group("Methods");
   c->add_flag("--list-options", f->list_options, "Print the options of --set with the benchmark's values, then end")
       ->group("Methods");
 
-  add("Source model", "source-model", p.source_model, "FILE", "Use this model (holt train, an earlier run)", {});
-  add("Source model", "model", f->model, "NAME", "Network to train on the source domain [the benchmark's own]", {});
-  add("Source model", "source-epochs", f->source_epochs, "N", "Epochs of source training [the benchmark's own]",
+  add("Source model", "--source-model", p.source_model, "FILE", "Use this model (holt train, an earlier run)", {});
+  add("Source model", "--model", f->model, "NAME", "Network to train on the source domain [the benchmark's own]", {});
+  add("Source model", "--source-epochs", f->source_epochs, "N", "Epochs of source training [the benchmark's own]",
       integer(1))
       ->default_str("");
-  add("Source model", "source-lr", f->source_lr, "X", "Its learning rate [the benchmark's own]", number(0, true))
+  add("Source model", "--source-lr", f->source_lr, "X", "Its learning rate [the benchmark's own]", number(0, true))
       ->default_str("");
-  add("Source model", "source-seed", f->source_seed, "N", "Its seed", integer(0));
-  add("Source model", "source-threads", f->source_threads, "N",
+  add("Source model", "--source-seed", f->source_seed, "N", "Its seed", integer(0));
+  add("Source model", "--source-threads", f->source_threads, "N",
       "Threads that train it; 0: all. Small networks are faster with one [the benchmark's own]", integer(0))
       ->default_str("");
-  add("Source model", "cache", p.cache, "DIR", "Folder in which source models are kept [runs/sources]", {});
+  add("Source model", "--cache", p.cache, "DIR", "Folder in which source models are kept [runs/sources]", {});
 
   add_compute_flags(*c, f->compute);
-  add("Device", "workers", f->options.workers, "N", "Jobs side by side, one core each; 0: one for each core",
+  add("Device", "--workers", f->options.workers, "N", "Jobs side by side, one core each; 0: one for each core",
       integer(0));
-  add("Device", "local-workers", p.local_workers, "N", "Threads for LOLSGD's locals within a job", integer(1));
+  add("Device", "--local-workers", p.local_workers, "N", "Threads for LOLSGD's locals within a job", integer(1));
 
-  add("Results", "out", p.out, "DIR", "Folder for results.jsonl, tables and report.html [runs/transfer-DATA]", {});
+  add("Results", "--out", p.out, "DIR", "Folder for results.jsonl, tables and report.html [runs/transfer-DATA]", {});
   c->add_flag("--force", p.force, "Do finished jobs again")->group("Results");
   c->add_flag("--plain", f->options.plain, "Plain lines instead of a progress line, as when the output is a file")
       ->group("Results");
