@@ -41,14 +41,6 @@ std::vector<Sample> samples(const Predictions& p) {
   return chosen;
 }
 
-// Steps of the training, as its history counts them.
-int64_t total_steps(const Method& method, const Options& o) {
-  const std::string& trainer = method.parts.front()->name;
-  if (trainer == "lolsgd" || trainer == "local-sgd" || trainer == "sgd-restart") return o.rounds * o.local_steps;
-  if (trainer == "linear-probe") return o.probe_steps;
-  return trainer == "lp-ft" ? o.probe_steps + o.steps : o.steps;
-}
-
 std::vector<std::array<int64_t, 3>> sparse_confusion(const std::vector<int64_t>& counts, int64_t classes) {
   std::vector<std::array<int64_t, 3>> entries;
   for (int64_t i = 0; i < std::ssize(counts); ++i)
@@ -126,9 +118,9 @@ Result run_job(const JobSpec& spec, const Task& task, nn::Model& source, const A
 
   // The picture of forgetting; what it measures is used for nothing else, and its time is not the method's.
   double watched = 0;
-  const int64_t total = total_steps(method, r.options);
+  const int64_t total = training_steps(method, r.options);
   int64_t next = 1;
-  if (spec.checkpoints > 0)
+  if (spec.checkpoints > 0 && total > 0)
     settings.watch = [&](int64_t step, const Classifier& now) {
       if (step * spec.checkpoints < next * total) return;
       next = step * spec.checkpoints / total + 1;

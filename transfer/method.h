@@ -79,6 +79,12 @@ struct MethodEntry {
   std::string source;  ///< paper and equation
   Role role = Role::modifier;
   std::function<std::unique_ptr<Part>()> make;
+  /// Trainers: how many steps the history will have; 0: none is trained. Not set: the option steps.
+  std::function<int64_t(const Options&)> steps = {};
+  /// The time it takes, in steps of plain fine-tuning, for the estimate of the time that is left. Trainers: not set, as
+  /// many as steps; others: what they add to the method, not set, nothing.
+  std::function<double(const Options&)> work = {};
+  double step_work = 0;  ///< what a penalty adds to each step, in steps
   /// Hyperparameters worth choosing, with candidates: what --select tries. "lr" is always tried.
   std::vector<std::pair<std::string, std::vector<std::string>>> grid = {};
   std::vector<std::string> excludes = {};  ///< names of parts with which it makes no sense
@@ -101,6 +107,11 @@ struct Method {
   std::vector<const MethodEntry*> parts;  ///< the trainer (plain "sgd" if none is named), then the others as listed
 };
 Method parse_method(const std::string& name, Options& options);
+
+/// Steps that the method's training will have in its history.
+int64_t training_steps(const Method& method, const Options& options);
+/// The time that it takes, in steps of plain fine-tuning, its evaluation included: an estimate.
+double estimated_work(const Method& method, const Options& options);
 
 /// Adds a part to those that parse_method knows. Call it before any thread parses. Error if the name is taken.
 void register_method(MethodEntry entry);

@@ -113,6 +113,22 @@ Method parse_method(const std::string& name, Options& options) {
   return method;
 }
 
+int64_t training_steps(const Method& method, const Options& o) {
+  const MethodEntry& trainer = *method.parts.front();
+  return trainer.steps ? trainer.steps(o) : o.steps;
+}
+
+double estimated_work(const Method& method, const Options& o) {
+  const MethodEntry& trainer = *method.parts.front();
+  const double steps = trainer.work ? trainer.work(o) : static_cast<double>(training_steps(method, o));
+  double each = 1, more = 0.3 * static_cast<double>(o.steps);  // evaluation
+  for (const MethodEntry* part : method.parts) {
+    each += part->step_work;
+    if (part != &trainer && part->work) more += part->work(o);
+  }
+  return steps * each + more;
+}
+
 const std::vector<std::string>& standard_methods() {
   static const std::vector<std::string> all = {
       "source",

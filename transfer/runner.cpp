@@ -32,23 +32,6 @@ struct Job {
   double cost = 1;  // relative
 };
 
-// Work relative to plain fine-tuning, for the time that is left.
-double cost_of(const Method& method, const Options& o) {
-  double per_step = 1, more = 0.3;
-  const auto steps = static_cast<double>(std::max<int64_t>(1, o.steps));
-  for (const MethodEntry* p : method.parts) {
-    if (p->name == "distill" || p->name == "lwf") per_step += 0.3;
-    if (p->name == "align") more += static_cast<double>(o.align_steps) / steps;
-    if (p->name == "lp-ft") more += 0.3;
-  }
-  const std::string& trainer = method.parts.front()->name;
-  double rounds = 1;
-  if (trainer == "source" || trainer == "bn-stats") rounds = 0;
-  if (trainer == "lolsgd" || trainer == "local-sgd" || trainer == "sgd-restart")
-    rounds = static_cast<double>(o.rounds * o.local_steps * (trainer == "sgd-restart" ? 1 : o.locals)) / steps;
-  return rounds * per_step + more;
-}
-
 TaskRequest task_request(const Plan& plan, const std::string& source, const Slot& slot) {
   return {.source = source,
           .target = slot.target,
@@ -213,7 +196,7 @@ class Run {
         }
         Options options;
         const Method parts = resolve(job.spec, options);
-        job.cost = cost_of(parts, options) * (plan_.selection == Selection::none ? 1 : 8);
+        job.cost = estimated_work(parts, options) * (plan_.selection == Selection::none ? 1 : 8);
         total_cost_ += job.cost;
         ++slot->jobs_left;
         jobs_.push_back(std::move(job));

@@ -125,8 +125,8 @@ Selected select_options(Selection selection, nn::Model& source, const Task& task
   };
 
   std::vector<std::pair<std::string, std::vector<std::string>>> grid;
-  const bool trains = method.parts.front()->name != "source" && method.parts.front()->name != "bn-stats";
-  if (trains) grid.push_back({"lr", {format("{}", options.lr / 3), format("{}", options.lr * 3)}});
+  if (training_steps(method, options) > 0)
+    grid.push_back({"lr", {format("{}", options.lr / 3), format("{}", options.lr * 3)}});
   for (const MethodEntry* part : method.parts)
     for (const auto& entry : part->grid) grid.push_back(entry);
   if (grid.empty()) return selected;

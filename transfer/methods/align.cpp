@@ -66,6 +66,7 @@ MethodEntry align() {
           .description = "first fit a class-agnostic correction of the input",
           .source = "holt",
           .make = [] { return std::make_unique<Align>(); },
+          .work = [](const Options& o) { return static_cast<double>(o.align_steps); },
           .grid = {{"align.lr", {"0.003", "0.01", "0.03"}}}};
 }
 

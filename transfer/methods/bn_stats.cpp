@@ -37,6 +37,7 @@ MethodEntry bn_stats() {
           .source = "Li et al. 2017, §3",
           .role = Role::trainer,
           .make = [] { return std::make_unique<BnStats>(); },
+          .steps = [](const Options&) { return int64_t{0}; },
           .excludes = {"frozen-classifier", "frozen-bn", "seen-softmax", "distill", "lwf", "rank", "l2sp"}};
 }
 

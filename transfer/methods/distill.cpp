@@ -43,6 +43,7 @@ MethodEntry distill() {
           .description = "keep the source's relations among the missing classes",
           .source = "Tu et al. 2023, §4.3",
           .make = [] { return std::make_unique<Distill>(); },
+          .step_work = 0.3,  // the teacher's forward
           .grid = {{"distill.weight", {"0.03", "0.1", "0.3", "1"}}},
           .excludes = {"lwf"}};
 }

@@ -34,6 +34,7 @@ MethodEntry linear_probe() {
           .source = "Tu et al. 2023, §3; Kumar et al. 2022",
           .role = Role::trainer,
           .make = [] { return std::make_unique<LinearProbe>(); },
+          .steps = [](const Options& o) { return o.probe_steps; },
           .grid = {{"linear-probe.lr", {"0.005", "0.05", "0.5"}}},
           .excludes = {"frozen-classifier", "frozen-bn", "rank"}};
 }

@@ -18,7 +18,9 @@ MethodEntry local_sgd() {
           .description = "control of lolsgd: models averaged, no class left out",
           .source = "holt's control",
           .role = Role::trainer,
-          .make = [] { return std::make_unique<LocalSgd>(); }};
+          .make = [] { return std::make_unique<LocalSgd>(); },
+          .steps = [](const Options& o) { return o.rounds * o.local_steps; },
+          .work = [](const Options& o) { return static_cast<double>(o.locals * o.rounds * o.local_steps); }};
 }
 
 }  // namespace holt::transfer::methods

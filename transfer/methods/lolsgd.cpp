@@ -26,6 +26,8 @@ MethodEntry lolsgd() {
           .source = "Tu et al. 2023, §4.2, algorithm 1",
           .role = Role::trainer,
           .make = [] { return std::make_unique<LolSgd>(); },
+          .steps = [](const Options& o) { return o.rounds * o.local_steps; },
+          .work = [](const Options& o) { return static_cast<double>(o.locals * o.rounds * o.local_steps); },
           .grid = {{"lolsgd.keep", {"0.3", "0.5", "0.7"}}}};
 }
 

@@ -16,13 +16,16 @@ class LpFt : public Part {
 }  // namespace
 
 MethodEntry lp_ft() {
-  return {.name = "lp-ft",
-          .description = "train the classifier alone, then everything",
-          .source = "Kumar et al. 2022, §3",
-          .role = Role::trainer,
-          .make = [] { return std::make_unique<LpFt>(); },
-          .grid = {{"linear-probe.lr", {"0.005", "0.05", "0.5"}}},
-          .excludes = {"frozen-classifier"}};
+  return {
+      .name = "lp-ft",
+      .description = "train the classifier alone, then everything",
+      .source = "Kumar et al. 2022, §3",
+      .role = Role::trainer,
+      .make = [] { return std::make_unique<LpFt>(); },
+      .steps = [](const Options& o) { return o.probe_steps + o.steps; },
+      .work = [](const Options& o) { return static_cast<double>(o.steps) + 0.3 * static_cast<double>(o.probe_steps); },
+      .grid = {{"linear-probe.lr", {"0.005", "0.05", "0.5"}}},
+      .excludes = {"frozen-classifier"}};
 }
 
 }  // namespace holt::transfer::methods

@@ -18,6 +18,7 @@ MethodEntry lwf() {
           .description = "distil the source over all classes",
           .source = "Li & Hoiem 2016",
           .make = [] { return std::make_unique<Lwf>(); },
+          .step_work = 0.3,  // the teacher's forward
           .grid = {{"lwf.weight", {"0.03", "0.1", "0.3", "1"}}}};
 }
 

@@ -16,7 +16,8 @@ MethodEntry sgd_restart() {
           .description = "control of lolsgd: one model, no class left out, momentum restarts",
           .source = "holt's control",
           .role = Role::trainer,
-          .make = [] { return std::make_unique<SgdRestart>(); }};
+          .make = [] { return std::make_unique<SgdRestart>(); },
+          .steps = [](const Options& o) { return o.rounds * o.local_steps; }};
 }
 
 }  // namespace holt::transfer::methods

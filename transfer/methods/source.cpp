@@ -14,6 +14,7 @@ MethodEntry source() {
           .source = "",
           .role = Role::trainer,
           .make = [] { return std::make_unique<Source>(); },
+          .steps = [](const Options&) { return int64_t{0}; },
           .excludes = {"frozen-classifier", "frozen-bn", "seen-softmax", "distill", "lwf", "rank", "l2sp", "wise"}};
 }
 
