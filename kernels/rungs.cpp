@@ -33,6 +33,19 @@ const Choices& process_choices() {
   return choices;
 }
 
+bool vendors_allowed() {
+  static const bool allowed = [] {
+    const char* env = std::getenv("HOLT_KERNELS");
+    const std::string_view value = env ? env : "";
+    check(value.empty() || value == "own" || value == "vendor",
+          "HOLT_KERNELS: expected 'own' (holt's kernels alone) or 'vendor' (cuDNN and cuBLASLt where they fit, as when "
+          "it is unset), got '{}'",
+          value);
+    return value != "own";
+  }();
+  return allowed;
+}
+
 }  // namespace
 
 std::string_view chosen_rung(std::string_view op) {
@@ -42,6 +55,11 @@ std::string_view chosen_rung(std::string_view op) {
   for (const auto& [name, rung] : process_choices())
     if (name == op) return rung;
   return {};
+}
+
+bool vendor_chosen(std::string_view op) {
+  const std::string_view chosen = chosen_rung(op);
+  return chosen.empty() ? vendors_allowed() : chosen == "vendor";
 }
 
 ScopedRung::ScopedRung(std::string_view op, std::string_view rung) { thread_choices().emplace_back(op, rung); }

@@ -173,6 +173,44 @@ TEST(RungsDeathTest, TheEnvironmentSteersAProcess) {
     EXPECT_EXIT(pick_with(bad), testing::ExitedWithCode(0), "is not of the form op=rung");
 }
 
+inline constexpr Rungs<2> kRungsAndVendor{"product", {"naive", "tiled"}, true};
+
+TEST(Rungs, TheVendorsIsTakenUnlessAnotherIsChosen) {
+  EXPECT_TRUE(vendor_chosen("product"));
+  {
+    const ScopedRung own("product", "naive");
+    EXPECT_FALSE(vendor_chosen("product"));
+    EXPECT_TRUE(vendor_chosen("another"));
+    const ScopedRung back("product", "vendor");
+    EXPECT_TRUE(vendor_chosen("product"));
+    EXPECT_EQ(kRungsAndVendor.pick("tiled"), 1u);  // it declined
+  }
+  const ScopedRung absent("ladder", "vendor"), wrong("product", "fast");
+  EXPECT_NE(error_of([] { kRungs.pick("vec16"); }).find("ladder: no rung 'vendor'; its rungs are naive, warp, vec16"),
+            std::string::npos);
+  EXPECT_NE(error_of([] { kRungsAndVendor.pick("tiled"); }).find("its rungs are naive, tiled, vendor"),
+            std::string::npos);
+}
+
+void say_vendor_chosen(const char* kernels, const char* rungs) {
+  setenv("HOLT_KERNELS", kernels, 1);
+  setenv("HOLT_RUNGS", rungs, 1);
+  std::fprintf(stderr, "%s\n", error_of([] { fail("vendor {}", vendor_chosen("product")); }).c_str());
+  std::exit(0);
+}
+
+TEST(RungsDeathTest, TheEnvironmentSteersVendors) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  const auto exited = testing::ExitedWithCode(0);
+  EXPECT_EXIT(say_vendor_chosen("", ""), exited, "vendor true");
+  EXPECT_EXIT(say_vendor_chosen("vendor", ""), exited, "vendor true");
+  EXPECT_EXIT(say_vendor_chosen("own", ""), exited, "vendor false");
+  EXPECT_EXIT(say_vendor_chosen("own", "product=vendor"), exited, "vendor true");
+  EXPECT_EXIT(say_vendor_chosen("vendor", "product=naive"), exited, "vendor false");
+  for (const char* bad : {"Own", "mine", "own "})
+    EXPECT_EXIT(say_vendor_chosen(bad, ""), exited, "HOLT_KERNELS: expected 'own' .* or 'vendor' .*, got '");
+}
+
 // Known answers of the Random123 distribution (kat_vectors, philox4x32-10): counter words, key words, result.
 TEST(Philox, KnownAnswers) {
   struct Answer {
