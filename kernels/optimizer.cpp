@@ -26,8 +26,11 @@ void for_each_chunk(std::span<const OptimizerSlot<G>> slots, int64_t cost, const
 }
 
 template <class Rule, class G>
-void step(const Rule& rule, std::span<const OptimizerSlot<G>> slots, const float* scale) {
-  const float s = scale ? *scale : 1;
+void step(Rule rule, std::span<const OptimizerSlot<G>> slots, const StepControl* control) {
+  const StepControl now = control ? *control : StepControl{};
+  if (now.skip != 0) return;
+  rule.adjust(now);
+  const float s = now.scale;
   for_each_chunk(slots, kOptimizerChunk, [&](const OptimizerSlot<G>& slot, int64_t begin, int64_t end, int64_t) {
     float* const __restrict p = slot.param;
     const G* const __restrict g = slot.grad;
@@ -49,17 +52,18 @@ void step(const Rule& rule, std::span<const OptimizerSlot<G>> slots, const float
 }  // namespace
 
 template <class B, class G>
-void sgd_step(B, const Sgd& o, std::span<const OptimizerSlot<G>> slots, const float* scale) {
-  o.momentum != 0 ? step(detail::SgdRule<true>(o), slots, scale) : step(detail::SgdRule<false>(o), slots, scale);
+void sgd_step(B, const Sgd& o, std::span<const OptimizerSlot<G>> slots, const StepControl* control) {
+  o.momentum != 0 ? step(detail::SgdRule<true>(o), slots, control) : step(detail::SgdRule<false>(o), slots, control);
 }
 
 template <class B, class G>
-void adamw_step(B, const AdamW& o, std::span<const OptimizerSlot<G>> slots, const float* scale) {
-  step(detail::AdamWRule(o), slots, scale);
+void adamw_step(B, const AdamW& o, std::span<const OptimizerSlot<G>> slots, const StepControl* control) {
+  step(detail::AdamWRule(o), slots, control);
 }
 
 template <class B, class G>
-void grad_norm(B, std::span<const OptimizerSlot<G>> slots, double unscale, double max_norm, float* norm_and_scale) {
+void grad_norm(B, const GradNorm& p, std::span<const OptimizerSlot<G>> slots, LossScale* loss_scale,
+               StepControl* control) {
   int64_t chunks = 0;
   for (const auto& slot : slots) chunks += detail::chunks_of(slot.size);
   const Workspace partial(Device::cpu, static_cast<size_t>(chunks) * sizeof(float));
@@ -72,13 +76,13 @@ void grad_norm(B, std::span<const OptimizerSlot<G>> slots, double unscale, doubl
   });
   double squares = 0;
   for (int64_t k = 0; k < chunks; ++k) squares += static_cast<double>(partial.as<float>()[k]);
-  detail::finish_norm(squares, unscale, max_norm, norm_and_scale);
+  detail::finish_norm(squares, p, loss_scale, control);
 }
 
-#define INSTANTIATE(G)                                                                          \
-  template void sgd_step(Cpu, const Sgd&, std::span<const OptimizerSlot<G>>, const float*);     \
-  template void adamw_step(Cpu, const AdamW&, std::span<const OptimizerSlot<G>>, const float*); \
-  template void grad_norm(Cpu, std::span<const OptimizerSlot<G>>, double, double, float*);
+#define INSTANTIATE(G)                                                                                \
+  template void sgd_step(Cpu, const Sgd&, std::span<const OptimizerSlot<G>>, const StepControl*);     \
+  template void adamw_step(Cpu, const AdamW&, std::span<const OptimizerSlot<G>>, const StepControl*); \
+  template void grad_norm(Cpu, const GradNorm&, std::span<const OptimizerSlot<G>>, LossScale*, StepControl*);
 INSTANTIATE(float)
 INSTANTIATE(bf16)
 INSTANTIATE(f16)

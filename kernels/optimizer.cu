@@ -73,20 +73,25 @@ __device__ Vec<T, 4> load4(const T* p) {
 
 // Rung 1, naive: one launch a parameter, one element a thread.
 template <class Rule, class G>
-__global__ void step_naive(Rule rule, OptimizerSlot<G> slot, const float* scale) {
+__global__ void step_naive(Rule rule, OptimizerSlot<G> slot, const StepControl* control) {
   const int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
-  if (i >= slot.size) return;
+  const StepControl now = control ? *control : StepControl{};
+  if (i >= slot.size || now.skip != 0) return;
+  rule.adjust(now);
   float none = 0;
-  rule(slot.param[i], float(slot.grad[i]) * (scale ? *scale : 1.0f), Rule::states > 0 ? slot.state[0][i] : none,
+  rule(slot.param[i], float(slot.grad[i]) * now.scale, Rule::states > 0 ? slot.state[0][i] : none,
        Rule::states > 1 ? slot.state[1][i] : none);
 }
 
 // Rung 2, table: one launch for all parameters, a chunk a block, four elements a thread and turn. Chunks begin at
 // multiples of four elements, so a slot is aligned as a whole or not at all.
 template <class Rule, class G>
-__global__ void step_table(Rule rule, const Row<G>* rows, int count, const float* scale) {
+__global__ void step_table(Rule rule, const Row<G>* rows, int count, const StepControl* control) {
+  const StepControl now = control ? *control : StepControl{};
+  if (now.skip != 0) return;
+  rule.adjust(now);
   const Chunk<G> c = find_chunk(rows, count, blockIdx.x);
-  const float s = scale ? *scale : 1.0f;
+  const float s = now.scale;
   const G* const g = c.slot.grad;
   float *const p = c.slot.param, *const a = c.slot.state[0], *const b = c.slot.state[1];
   float none = 0;
@@ -110,21 +115,21 @@ __global__ void step_table(Rule rule, const Row<G>* rows, int count, const float
 }
 
 template <class Rule, class G>
-void run_naive(Gpu gpu, const Rule& rule, std::span<const OptimizerSlot<G>> slots, const float* scale) {
+void run_naive(Gpu gpu, const Rule& rule, std::span<const OptimizerSlot<G>> slots, const StepControl* control) {
   for (const auto& slot : slots)
-    launch<step_naive<Rule, G>>(gpu, {cdiv(slot.size, kThreads), kThreads}, rule, slot, scale);
+    launch<step_naive<Rule, G>>(gpu, {cdiv(slot.size, kThreads), kThreads}, rule, slot, control);
 }
 
 template <class Rule, class G>
-void run_table(Gpu gpu, const Rule& rule, std::span<const OptimizerSlot<G>> slots, const float* scale) {
+void run_table(Gpu gpu, const Rule& rule, std::span<const OptimizerSlot<G>> slots, const StepControl* control) {
   const Table<G> table(gpu, slots);
-  launch<step_table<Rule, G>>(gpu, {table.chunks, kThreads}, rule, table.rows(), table.count, scale);
+  launch<step_table<Rule, G>>(gpu, {table.chunks, kThreads}, rule, table.rows(), table.count, control);
 }
 
 template <class Rule, class G>
-void step(Gpu gpu, size_t rung, const Rule& rule, std::span<const OptimizerSlot<G>> slots, const float* scale) {
+void step(Gpu gpu, size_t rung, const Rule& rule, std::span<const OptimizerSlot<G>> slots, const StepControl* control) {
   constexpr decltype(&run_naive<Rule, G>) rungs[] = {run_naive<Rule, G>, run_table<Rule, G>};
-  rungs[rung](gpu, rule, slots, scale);
+  rungs[rung](gpu, rule, slots, control);
 }
 
 // ---- Norm ----
@@ -140,10 +145,11 @@ __global__ void squares_naive(const Row<G>* rows, int count, int64_t chunks, flo
   partial[k] = sum;
 }
 
-__global__ void norm_naive(int64_t chunks, const float* partial, double unscale, double max_norm, float* out) {
+__global__ void norm_naive(int64_t chunks, const float* partial, GradNorm p, LossScale* loss_scale,
+                           StepControl* control) {
   double squares = 0;
   for (int64_t k = 0; k < chunks; ++k) squares += partial[k];
-  detail::finish_norm(squares, unscale, max_norm, out);
+  detail::finish_norm(squares, p, loss_scale, control);
 }
 
 // Rung 2, table: a block a chunk; then one block adds the chunks, a fixed share a thread.
@@ -166,54 +172,58 @@ __global__ void squares_table(const Row<G>* rows, int count, float* partial) {
   if (threadIdx.x == 0) partial[blockIdx.x] = sum;
 }
 
-__global__ void norm_block(int64_t chunks, const float* partial, double unscale, double max_norm, float* out) {
+__global__ void norm_block(int64_t chunks, const float* partial, GradNorm p, LossScale* loss_scale,
+                           StepControl* control) {
   double squares = 0;
   for (int64_t k = threadIdx.x; k < chunks; k += kThreads) squares += partial[k];
   squares = block_sum(squares);
-  if (threadIdx.x == 0) detail::finish_norm(squares, unscale, max_norm, out);
+  if (threadIdx.x == 0) detail::finish_norm(squares, p, loss_scale, control);
 }
 
 template <class G>
-void run_norm_naive(Gpu gpu, std::span<const OptimizerSlot<G>> slots, double unscale, double max_norm, float* out) {
+void run_norm_naive(Gpu gpu, const GradNorm& p, std::span<const OptimizerSlot<G>> slots, LossScale* loss_scale,
+                    StepControl* control) {
   const Table<G> table(gpu, slots);
   const Workspace partial(gpu, table.chunks * sizeof(float));
   launch<squares_naive<G>>(gpu, {cdiv(table.chunks, kThreads), kThreads}, table.rows(), table.count, table.chunks,
                            partial.as<float>());
-  launch<norm_naive>(gpu, {1, 1}, table.chunks, partial.as<const float>(), unscale, max_norm, out);
+  launch<norm_naive>(gpu, {1, 1}, table.chunks, partial.as<const float>(), p, loss_scale, control);
 }
 
 template <class G>
-void run_norm_table(Gpu gpu, std::span<const OptimizerSlot<G>> slots, double unscale, double max_norm, float* out) {
+void run_norm_table(Gpu gpu, const GradNorm& p, std::span<const OptimizerSlot<G>> slots, LossScale* loss_scale,
+                    StepControl* control) {
   const Table<G> table(gpu, slots);
   const Workspace partial(gpu, table.chunks * sizeof(float));
   launch<squares_table<G>>(gpu, {table.chunks, kThreads}, table.rows(), table.count, partial.as<float>());
-  launch<norm_block>(gpu, {1, kThreads}, table.chunks, partial.as<const float>(), unscale, max_norm, out);
+  launch<norm_block>(gpu, {1, kThreads}, table.chunks, partial.as<const float>(), p, loss_scale, control);
 }
 
 }  // namespace
 
 template <class B, class G>
-void sgd_step(B gpu, const Sgd& o, std::span<const OptimizerSlot<G>> slots, const float* scale) {
+void sgd_step(B gpu, const Sgd& o, std::span<const OptimizerSlot<G>> slots, const StepControl* control) {
   const size_t rung = sgd_step_rungs.pick("table");
-  o.momentum != 0 ? step(gpu, rung, detail::SgdRule<true>(o), slots, scale)
-                  : step(gpu, rung, detail::SgdRule<false>(o), slots, scale);
+  o.momentum != 0 ? step(gpu, rung, detail::SgdRule<true>(o), slots, control)
+                  : step(gpu, rung, detail::SgdRule<false>(o), slots, control);
 }
 
 template <class B, class G>
-void adamw_step(B gpu, const AdamW& o, std::span<const OptimizerSlot<G>> slots, const float* scale) {
-  step(gpu, adamw_step_rungs.pick("table"), detail::AdamWRule(o), slots, scale);
+void adamw_step(B gpu, const AdamW& o, std::span<const OptimizerSlot<G>> slots, const StepControl* control) {
+  step(gpu, adamw_step_rungs.pick("table"), detail::AdamWRule(o), slots, control);
 }
 
 template <class B, class G>
-void grad_norm(B gpu, std::span<const OptimizerSlot<G>> slots, double unscale, double max_norm, float* norm_and_scale) {
+void grad_norm(B gpu, const GradNorm& p, std::span<const OptimizerSlot<G>> slots, LossScale* loss_scale,
+               StepControl* control) {
   constexpr decltype(&run_norm_naive<G>) rungs[] = {run_norm_naive<G>, run_norm_table<G>};
-  rungs[grad_norm_rungs.pick("table")](gpu, slots, unscale, max_norm, norm_and_scale);
+  rungs[grad_norm_rungs.pick("table")](gpu, p, slots, loss_scale, control);
 }
 
-#define INSTANTIATE(G)                                                                          \
-  template void sgd_step(Gpu, const Sgd&, std::span<const OptimizerSlot<G>>, const float*);     \
-  template void adamw_step(Gpu, const AdamW&, std::span<const OptimizerSlot<G>>, const float*); \
-  template void grad_norm(Gpu, std::span<const OptimizerSlot<G>>, double, double, float*);
+#define INSTANTIATE(G)                                                                                \
+  template void sgd_step(Gpu, const Sgd&, std::span<const OptimizerSlot<G>>, const StepControl*);     \
+  template void adamw_step(Gpu, const AdamW&, std::span<const OptimizerSlot<G>>, const StepControl*); \
+  template void grad_norm(Gpu, const GradNorm&, std::span<const OptimizerSlot<G>>, LossScale*, StepControl*);
 INSTANTIATE(float)
 INSTANTIATE(bf16)
 INSTANTIATE(f16)

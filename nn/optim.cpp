@@ -3,16 +3,27 @@
 #include <cmath>
 #include <set>
 
+#include "kernels/memory.h"
 #include "kernels/optimizer.h"
+#include "nn/grad_scaler.h"
 
 namespace holt::nn {
 namespace {
 
-// f32 [2] on the parameters' device: ‖g‖₂ and the factor that brings it to max_norm.
-Tensor norm_and_scale(Device device, std::span<const OptimizerSlot<float>> parameters, double max_norm) {
-  const Tensor result = empty({2}, DType::f32, device);
-  on(device, [&](auto dev) { grad_norm(dev, parameters, 1.0, max_norm, result.data<float>()); });
-  return result;
+// A StepControl in the device's memory.
+Tensor make_control(Device device) {
+  const Tensor control = empty({sizeof(StepControl)}, DType::u8, device);
+  const StepControl neutral;
+  copy_bytes(device, control.raw(), Device::cpu, &neutral, sizeof neutral);
+  return control;
+}
+
+StepControl* control_in(const Tensor& t) { return t ? static_cast<StepControl*>(t.raw()) : nullptr; }
+
+StepControl read(const Tensor& control) {
+  StepControl c;
+  copy_bytes(Device::cpu, &c, control.device(), control.raw(), sizeof c);
+  return c;
 }
 
 void check_gradient(const std::string& op, const std::string& name, const Tensor& parameter, const Tensor& gradient) {
@@ -41,7 +52,7 @@ Optimizer::Optimizer(std::string name, std::vector<ParameterGroup> groups, doubl
     }
 }
 
-void Optimizer::step(double factor, Clip clip) {
+void Optimizer::step(double factor, Clip clip, GradScaler* scaler) {
   check(clip.max_norm > 0, "{}: max_norm must be positive, got {}", name_, clip.max_norm);
   // All is checked before anything is changed.
   std::vector<std::pair<std::string, Tensor>> chosen;
@@ -54,9 +65,11 @@ void Optimizer::step(double factor, Clip clip) {
             "{}: the parameters must be on one device, '{}' is {}", name_, name, parameter);
       chosen.emplace_back(name, parameter);
     }
+  const Device device = chosen.empty() ? Device{} : chosen[0].second.device();
+  check(!scaler || chosen.empty() || scaler->device() == device, "{}: the parameters are on {}, the scaler is on {}",
+        name_, device, scaler ? scaler->device() : device);
   ++steps_;
   if (chosen.empty()) return;
-  const Device device = chosen[0].second.device();
 
   std::vector<OptimizerSlot<float>> all;  // of all groups, one group after the other
   for (auto& [name, parameter] : chosen) {
@@ -66,10 +79,15 @@ void Optimizer::step(double factor, Clip clip) {
     slot = {parameter.data<float>(), parameter.grad().data<float>(), {nullptr, nullptr}, parameter.numel()};
     for (size_t i = 0; i < state.size(); ++i) slot.state[i] = state[i].data<float>();
   }
-  const float* scale = nullptr;
-  if (std::isfinite(clip.max_norm)) {
-    norm_and_scale_ = norm_and_scale(device, all, clip.max_norm);
-    scale = norm_and_scale_.data<float>() + 1;
+  // Once a step had a scaler, the device knows how many were skipped: every later one must ask it.
+  scaled_ |= scaler != nullptr;
+  const bool controlled = scaled_ || std::isfinite(clip.max_norm);
+  if (controlled) {
+    if (!control_) control_ = make_control(device);
+    GradNorm norm{.max_norm = clip.max_norm};
+    LossScale* loss_scale = nullptr;
+    if (scaler) loss_scale = scaler->begin_step(norm);
+    on(device, [&](auto dev) { grad_norm(dev, norm, Parameters(all), loss_scale, control_in(control_)); });
   }
   size_t begin = 0;
   for (const ParameterGroup& group : groups_) {
@@ -78,16 +96,18 @@ void Optimizer::step(double factor, Clip clip) {
       if (end < chosen.size() && chosen[end].first == name) ++end;
     if (end > begin)
       update(device, Parameters(all).subspan(begin, end - begin), group.lr.value_or(lr_) * factor,
-             group.weight_decay.value_or(weight_decay_), scale, steps_);
+             group.weight_decay.value_or(weight_decay_), controlled ? control_in(control_) : nullptr, steps_);
     begin = end;
   }
   for (auto& [name, parameter] : chosen) parameter.bump_version();
 }
 
 double Optimizer::last_grad_norm() const {
-  check(norm_and_scale_.defined(), "{}: no step was clipped yet, so no norm was computed", name_);
-  return norm_and_scale_.to_vector<double>()[0];
+  check(control_.defined(), "{}: no step was clipped yet, so no norm was computed", name_);
+  return static_cast<double>(read(control_).norm);
 }
+
+int64_t Optimizer::steps() const { return steps_ + (scaled_ ? read(control_).step_offset : 0); }
 
 void Optimizer::zero_grad() {
   for (const ParameterGroup& group : groups_)
@@ -95,7 +115,7 @@ void Optimizer::zero_grad() {
 }
 
 State Optimizer::state() const {
-  State all{{"step", from(std::vector<int64_t>{steps_}, Shape{})}};
+  State all{{"step", from(std::vector<int64_t>{steps()}, Shape{})}};
   for (auto& [parameter, slots] : slots_)
     for (size_t i = 0; i < slots.size(); ++i) all[slot_names_[i] + "." + parameter] = slots[i];
   return all;
@@ -114,6 +134,8 @@ void Optimizer::load_state(const State& source) {
     }
   copy_into(format("load_state: the state does not fit this {}", name_).c_str(), own, source, true);
   steps_ = own.at("step").to_vector<int64_t>()[0];
+  control_ = {};
+  scaled_ = false;
   slots_ = std::move(slots);
 }
 
@@ -125,9 +147,10 @@ SGD::SGD(std::vector<ParameterGroup> groups, SGDOptions o)
   check(!o.nesterov || o.momentum > 0, "SGD: nesterov needs a momentum");
 }
 
-void SGD::update(Device device, Parameters parameters, double lr, double weight_decay, const float* scale, int64_t) {
+void SGD::update(Device device, Parameters parameters, double lr, double weight_decay, const StepControl* control,
+                 int64_t) {
   const Sgd sgd{.lr = lr, .momentum = options_.momentum, .weight_decay = weight_decay, .nesterov = options_.nesterov};
-  on(device, [&](auto dev) { sgd_step(dev, sgd, parameters, scale); });
+  on(device, [&](auto dev) { sgd_step(dev, sgd, parameters, control); });
 }
 
 AdamW::AdamW(std::vector<ParameterGroup> groups, AdamWOptions o)
@@ -137,7 +160,7 @@ AdamW::AdamW(std::vector<ParameterGroup> groups, AdamWOptions o)
   check(o.eps > 0, "AdamW: eps must be positive, got {}", o.eps);
 }
 
-void AdamW::update(Device device, Parameters parameters, double lr, double weight_decay, const float* scale,
+void AdamW::update(Device device, Parameters parameters, double lr, double weight_decay, const StepControl* control,
                    int64_t step) {
   const holt::AdamW adamw{.lr = lr,
                           .beta1 = options_.beta1,
@@ -145,7 +168,7 @@ void AdamW::update(Device device, Parameters parameters, double lr, double weigh
                           .eps = options_.eps,
                           .weight_decay = weight_decay,
                           .step = step};
-  on(device, [&](auto dev) { adamw_step(dev, adamw, parameters, scale); });
+  on(device, [&](auto dev) { adamw_step(dev, adamw, parameters, control); });
 }
 
 double grad_norm(const std::vector<Tensor>& parameters) {
@@ -161,7 +184,11 @@ double grad_norm(const std::vector<Tensor>& parameters) {
     slots.push_back({nullptr, gradient.data<float>(), {nullptr, nullptr}, gradient.numel()});
   }
   if (slots.empty()) return 0;
-  return norm_and_scale(device, slots, std::numeric_limits<double>::infinity()).to_vector<double>()[0];
+  const Tensor control = make_control(device);
+  on(device, [&](auto dev) {
+    grad_norm(dev, GradNorm{}, std::span<const OptimizerSlot<float>>(slots), nullptr, control_in(control));
+  });
+  return static_cast<double>(read(control).norm);
 }
 
 }  // namespace holt::nn

@@ -20,7 +20,8 @@
 namespace holt {
 template <class G>
 struct OptimizerSlot;  // kernels/optimizer.h
-}
+struct StepControl;
+}  // namespace holt
 
 namespace holt::nn {
 
@@ -34,6 +35,8 @@ struct Clip {
   double max_norm = std::numeric_limits<double>::infinity();
 };
 
+class GradScaler;  // nn/grad_scaler.h
+
 class Optimizer {
  public:
   virtual ~Optimizer() = default;
@@ -42,8 +45,10 @@ class Optimizer {
 
   /// One step along the gradients. Every learning rate is multiplied by `factor`, a schedule's value. A finite max_norm
   /// scales the gradients, as the step reads them, by min(1, max_norm / (N + 1e-6)), N = ‖g‖₂ over all parameters.
-  void step(double factor = 1, Clip clip = {});
-  /// N of the last step that clipped; waits for the device. Error if there was none.
+  /// With a scaler the gradients are those of scaler.scale(loss): they are divided by S as the step reads them, and if
+  /// one is not finite nothing is changed but S (nn/grad_scaler.h).
+  void step(double factor = 1, Clip clip = {}, GradScaler* scaler = nullptr);
+  /// N of the last step that clipped or had a scaler; waits for the device. Error if there was none.
   double last_grad_norm() const;
   /// Drops the gradients.
   void zero_grad();
@@ -55,7 +60,8 @@ class Optimizer {
   /// unexpected (other parameters', another optimiser's); then the optimiser is as before.
   void load_state(const State& state);
 
-  int64_t steps() const { return steps_; }
+  /// Steps taken, not counting those that a scaler skipped. Waits for the device if there was a scaler.
+  int64_t steps() const;
   /// May be changed between steps: lr and weight_decay; the parameters may not.
   std::vector<ParameterGroup>& groups() { return groups_; }
 
@@ -63,9 +69,8 @@ class Optimizer {
   Optimizer(std::string name, std::vector<ParameterGroup> groups, double lr, double weight_decay,
             std::vector<std::string> slots);
   using Parameters = std::span<const OptimizerSlot<float>>;
-  /// One launch over the parameters of a group. `scale` (null = 1) points at the gradients' factor on `device`; `step`
-  /// counts from 1.
-  virtual void update(Device device, Parameters parameters, double lr, double weight_decay, const float* scale,
+  /// One launch over the parameters of a group. `control` is on `device`, or null; `step` counts from 1.
+  virtual void update(Device device, Parameters parameters, double lr, double weight_decay, const StepControl* control,
                       int64_t step) = 0;
 
  private:
@@ -74,8 +79,9 @@ class Optimizer {
   double lr_, weight_decay_;
   std::vector<std::string> slot_names_;
   std::map<std::string, std::vector<Tensor>> slots_;  // by parameter; made when it is first stepped
-  Tensor norm_and_scale_;                             // f32 [2]: N and the factor of the last step that clipped
-  int64_t steps_ = 0;
+  Tensor control_;                                    // a StepControl as bytes, once a step needed one
+  int64_t steps_ = 0;                                 // calls of step(); the skipped ones are in control_
+  bool scaled_ = false;                               // a step had a scaler: some may have been skipped
 };
 
 struct SGDOptions {
@@ -92,7 +98,7 @@ class SGD : public Optimizer {
   SGD(std::vector<ParameterGroup> groups, SGDOptions options);
 
  protected:
-  void update(Device, Parameters, double lr, double weight_decay, const float* scale, int64_t step) override;
+  void update(Device, Parameters, double lr, double weight_decay, const StepControl* control, int64_t step) override;
 
  private:
   SGDOptions options_;
@@ -111,7 +117,7 @@ class AdamW : public Optimizer {
   AdamW(std::vector<ParameterGroup> groups, AdamWOptions options = {});
 
  protected:
-  void update(Device, Parameters, double lr, double weight_decay, const float* scale, int64_t step) override;
+  void update(Device, Parameters, double lr, double weight_decay, const StepControl* control, int64_t step) override;
 
  private:
   AdamWOptions options_;
