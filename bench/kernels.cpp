@@ -4,7 +4,9 @@
 //   roof [s] = max(bytes / copy bandwidth, flops / FMA peak)        both measured in the same run, by kernels/peaks.h
 //
 // Flags: Google Benchmark's own (--benchmark_filter=REGEX, --benchmark_min_time=SECONDS …) and
-//   --device=cpu|cuda   --cold   --csv=FILE
+//   --device=cpu|cuda   --kernels=own|vendor   --cold   --csv=FILE
+// On cuda every rung is timed, the vendor's among them where there is one; --kernels=own or vendor leaves the others
+// out.
 // --cold flushes the caches before every call: what a call costs inside a network whose tensors exceed the cache.
 #include <benchmark/benchmark.h>
 #include <fmt/format.h>
@@ -30,6 +32,7 @@ using test::Case;
 
 struct Flags {
   Device device;
+  std::string_view kernels = {};  // own, vendor; empty: both
   bool cold = false;
   std::string csv;
 };
@@ -143,6 +146,8 @@ Flags take_flags(int& argc, char** argv) {
     const std::string_view a = argv[i];
     if (a.starts_with("--device="))
       flags.device = parse_device(std::string(a.substr(9)));
+    else if (a == "--kernels=own" || a == "--kernels=vendor")
+      flags.kernels = a.substr(10);
     else if (a.starts_with("--csv="))
       flags.csv = a.substr(6);
     else if (a == "--cold")
@@ -160,8 +165,8 @@ int run(int argc, char** argv) {
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
   for (const test::CaseFamily* family : test::families())
     for (const Case& c : family->cases(test::Scope::bench)) {
-      const bool gpu = flags.device.kind != Device::cpu;
-      for (std::string_view rung : gpu && !c.rungs.empty() ? c.rungs : std::vector<std::string_view>{""}) {
+      for (std::string_view rung : test::rungs_on(c, flags.device)) {
+        if (!flags.kernels.empty() && (rung == "vendor") != (flags.kernels == "vendor")) continue;
         const std::string name =
             fmt::format("{} {} {}{}{}", c.op, c.shape, to_string(c.dtype), rung.empty() ? "" : " ", rung);
         benchmark::RegisterBenchmark(name.c_str(), [c, rung, flags](benchmark::State& s) {

@@ -48,6 +48,7 @@ struct Case {
   /// p[i] is argument i on the device, or null if its size is negative.
   std::function<void(Device d, const std::vector<void*>& p)> run = {};
   std::vector<std::string_view> rungs = {};  ///< GPU variants; empty = the op has one
+  bool vendor = false;                       ///< cuda has the rung "vendor" too (kernels/cuda/)
   double bytes = 0, flops = 0;               ///< compulsory traffic and arithmetic of one call
 };
 
@@ -107,6 +108,9 @@ T* as(void* p) {
 /// 2·eps(dtype) + 8·√K·eps(accumulator), times the condition: multiplied by max(|ref|, rms(ref)) it is what an element
 /// may be off by.
 double tolerance(const Argument& a);
+
+/// The rungs that the case has on the device; one empty name where there is nothing to choose.
+std::vector<std::string_view> rungs_on(const Case& c, Device d);
 
 /// Runs the case on the device (every rung on a GPU, three schedules on simt; aligned and misaligned pointers) against
 /// the reference. Returns "" or what was wrong: the argument, the element, both values, the tolerance, rung and

@@ -125,12 +125,20 @@ double tolerance(const Argument& a) {
   return a.condition * (2 * epsilon(a.dtype) + 8 * std::sqrt(static_cast<double>(a.terms)) * accumulator);
 }
 
+std::vector<std::string_view> rungs_on(const Case& c, Device d) {
+  std::vector<std::string_view> rungs = d.kind == Device::cpu ? std::vector<std::string_view>{} : c.rungs;
+  if (d.kind == Device::cuda && c.vendor) {
+    if (rungs.empty()) rungs.push_back("own");
+    rungs.push_back("vendor");
+  }
+  if (rungs.empty()) rungs.push_back("");
+  return rungs;
+}
+
 std::string check_case(const Case& c, Device d) {
   Values reference = rounded_inputs(c);
   c.reference(reference);
-  const std::vector<std::string_view> rungs =
-      d == Device::cpu || c.rungs.empty() ? std::vector<std::string_view>{""} : c.rungs;
-  for (std::string_view rung : rungs)
+  for (std::string_view rung : rungs_on(c, d))
     for (uint64_t schedule : d == Device{Device::simt} ? std::vector<uint64_t>{1, 2, 3} : std::vector<uint64_t>{0})
       for (int64_t shift : {0, 1}) {
         std::optional<ScopedRung> scoped_rung;
