@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "kernels/simt/counted.h"
+
 namespace holt::simt {
 
 /// 16 bytes that move as one access: one load or store instruction, and one access to the sanitizers.
@@ -53,6 +55,8 @@ inline void start_copy(void* shared, const void* global, bool valid) {
 #if defined(HOLT_RACE)
   *const_cast<volatile Bytes16*>(to) = *to;  // the copy may land at any time from here on: a write to who races with it
 #endif
+  note_copy(shared, valid ? global : nullptr);
+  const Uncounted quiet;
   issue_copy(to, valid ? *static_cast<const Bytes16*>(global) : Bytes16{});
 }
 
@@ -61,6 +65,7 @@ inline void cp_async16_or_zero(void* shared, const void* global, bool valid) { s
 inline void cp_async_commit() { commit_copies(); }
 template <int N>
 void cp_async_wait() {
+  const Uncounted quiet;  // note_copy() told of the write
   while (const AsyncCopy* c = next_copy_to_land(N)) *c->to = c->value;
 }
 

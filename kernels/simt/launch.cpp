@@ -8,6 +8,7 @@
 #include <numeric>
 
 #include "kernels/parallel.h"
+#include "kernels/simt/counted.h"
 #include "kernels/simt/race.h"
 #include "kernels/simt/sanitizers.h"
 #include "kernels/simt/scheduler.h"
@@ -58,6 +59,7 @@ void run(const Launch& l) {
   if (Scheduler::current()) fail("{}: launches kernel '{}' from inside a kernel", here(), l.kernel);
   const uint64_t blocks = l.grid.count();
   const RaceBlind blind;
+  note_launch(l);
   forget_races();
   const BlockOrder order(l.schedule, blocks);
   std::atomic<uint64_t> next{0};

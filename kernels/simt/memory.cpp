@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "kernels/error.h"
+#include "kernels/simt/counted.h"
 #include "kernels/simt/guards.h"
 #include "kernels/simt/sanitizers.h"
 
@@ -40,11 +41,13 @@ void* allocate(size_t bytes) noexcept {
     write_guard(p + bytes, base + whole(bytes));
   }
   std::memset(p, kPoisonByte, bytes);
+  note_allocation(p, bytes);
   return p;
 }
 
 void deallocate(void* pointer, size_t bytes) noexcept {
   if (!pointer) return;
+  note_free(pointer);
   char* const p = static_cast<char*>(pointer);
   if (const ptrdiff_t off = first_overrun(p, bytes)) {
     ++violations;

@@ -3,6 +3,7 @@
 #include <cstdint>
 
 #include "kernels/simt/async_copy.h"
+#include "kernels/simt/counted.h"
 #include "kernels/simt/thread.h"
 
 namespace holt::simt {
@@ -20,6 +21,8 @@ inline void ldmatrix_x4(uint32_t (&r)[4], const void* row, Site site = Site::cur
   check_aligned16("ldmatrix_x4", row);
   uint64_t rows[32];
   const int lane = exchange_all("ldmatrix_x4", reinterpret_cast<uint64_t>(row), rows, site);
+  note_ldmatrix(row);
+  const Uncounted quiet;
   for (int i = 0; i < 4; ++i) {
     const auto* x = reinterpret_cast<const uint16_t*>(rows[8 * i + lane / 4]) + 2 * (lane % 4);
     r[i] = x[0] | uint32_t{x[1]} << 16;
@@ -29,6 +32,8 @@ inline void ldmatrix_x4_trans(uint32_t (&r)[4], const void* row, Site site = Sit
   check_aligned16("ldmatrix_x4_trans", row);
   uint64_t rows[32];
   const int lane = exchange_all("ldmatrix_x4_trans", reinterpret_cast<uint64_t>(row), rows, site);
+  note_ldmatrix(row);
+  const Uncounted quiet;
   for (int i = 0; i < 4; ++i) {
     const auto *x0 = reinterpret_cast<const uint16_t*>(rows[8 * i + 2 * (lane % 4)]),
                *x1 = reinterpret_cast<const uint16_t*>(rows[8 * i + 2 * (lane % 4) + 1]);

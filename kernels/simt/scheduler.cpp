@@ -4,6 +4,7 @@
 #include <bit>
 #include <utility>
 
+#include "kernels/simt/counted.h"
 #include "kernels/simt/race.h"
 #include "kernels/simt/sanitizers.h"
 
@@ -75,6 +76,7 @@ void Scheduler::run(const Launch& launch, uint64_t block) {
   become(first);
   outside_.switch_to(threads_[first].runner->fiber);
   // Every thread is done, or unwound.
+  note_barrier();
   std::exception_ptr error = std::exchange(error_, nullptr);
   try {
     shared_.close(error != nullptr);
@@ -252,6 +254,7 @@ BarrierVotes block_barrier(const char* primitive, bool predicate, Site site) {
 // All live threads wait at the block's barrier.
 void Scheduler::release_barrier() {
   if (mixed_sites_) throw failure("threads wait at different barriers: " + waiting_threads(), barrier_site_);
+  note_barrier();
   votes_ = {yes_, live_};
   ++barriers_;
   at_barrier_ = yes_ = 0;

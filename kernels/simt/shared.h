@@ -25,6 +25,7 @@ class SharedMemory {
   /// Ends the block. Throws Error if a guard was written, unless `quietly`.
   void close(bool quietly);
   void* dynamic() const { return dynamic_; }
+  bool contains(const void* p) const { return p >= base_ && p < top_; }
   /// The block's variable that `key` stands for; made by the first thread that asks.
   void* variable(const void* key, std::string_view name, size_t bytes, size_t alignment);
 
