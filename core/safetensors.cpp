@@ -6,7 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
-#include "core/file.h"
+#include "kernels/file.h"
 #include "kernels/memory.h"
 
 namespace holt {

@@ -27,7 +27,7 @@ struct Safetensors {
 /// that names the file and what is wrong in it.
 Safetensors read_safetensors(const std::string& path);
 
-/// Writes atomically (see core/file.h): on an Error an earlier file is intact. Tensors may be on any device. Equal
+/// Writes atomically (see kernels/file.h): on an Error an earlier file is intact. Tensors may be on any device. Equal
 /// content gives equal bytes, those that Hugging Face's own writer gives: wide dtypes first, then by name.
 void write_safetensors(const std::string& path, const NamedTensors& tensors, const Metadata& metadata = {});
 

@@ -5,8 +5,8 @@
 #include <filesystem>
 #include <sstream>
 
-#include "core/file.h"
 #include "data/camera.h"
+#include "kernels/file.h"
 
 namespace holt::data {
 namespace {

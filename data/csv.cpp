@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <string_view>
 
-#include "core/file.h"
 #include "kernels/error.h"
+#include "kernels/file.h"
 
 namespace holt::data {
 namespace {

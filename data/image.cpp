@@ -4,8 +4,8 @@
 #include <cmath>
 #include <string_view>
 
-#include "core/file.h"
 #include "kernels/error.h"
+#include "kernels/file.h"
 
 namespace holt::data {
 namespace {

@@ -6,8 +6,8 @@
 #include <set>
 #include <sstream>
 
-#include "core/file.h"
 #include "kernels/error.h"
+#include "kernels/file.h"
 
 namespace holt::data {
 namespace {

@@ -7,8 +7,8 @@
 #include <cstdio>
 #include <cstring>
 
-#include "core/file.h"
 #include "kernels/error.h"
+#include "kernels/file.h"
 
 namespace holt::data {
 namespace {

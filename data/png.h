@@ -31,7 +31,7 @@ Image decode_png(std::span<const std::byte> bytes, const std::string& name = "de
 
 /// The file's bytes. Error for sizes below 1, channels outside 1 … 4, or a count of pixels that does not fit them.
 std::string encode_png(const Image& image);
-/// Replaces the file `path` as a whole (core/file.h).
+/// Replaces the file `path` as a whole (kernels/file.h).
 void write_png(const std::string& path, const Image& image);
 
 }  // namespace holt::data

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "core/hash.h"
+#include "kernels/hash.h"
 
 namespace holt::data {
 namespace {

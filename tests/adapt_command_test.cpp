@@ -10,9 +10,9 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
-#include "core/file.h"
 #include "data/class_folder.h"
 #include "data/glyphs.h"
+#include "kernels/file.h"
 #include "nn/models/registry.h"
 #include "nn/optim.h"
 #include "nn/state_file.h"

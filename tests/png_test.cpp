@@ -9,7 +9,7 @@
 #include <filesystem>
 #include <functional>
 
-#include "core/file.h"
+#include "kernels/file.h"
 #include "kernels/philox.h"
 #include "tests/harness/expect_error.h"
 

@@ -12,7 +12,7 @@
 #include <fstream>
 #include <random>
 
-#include "core/file.h"
+#include "kernels/file.h"
 #include "tests/harness/expect_error.h"
 
 namespace holt {

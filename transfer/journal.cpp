@@ -4,8 +4,8 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
-#include "core/file.h"
 #include "kernels/error.h"
+#include "kernels/file.h"
 
 namespace holt::transfer {
 namespace {

@@ -5,8 +5,8 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
-#include "core/file.h"
-#include "core/hash.h"
+#include "kernels/file.h"
+#include "kernels/hash.h"
 #include "kernels/parallel.h"
 #include "nn/models/registry.h"
 #include "nn/optim.h"

@@ -5,11 +5,11 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
-#include "core/file.h"
-#include "core/hash.h"
 #include "core/nearest.h"
 #include "core/random.h"
 #include "kernels/error.h"
+#include "kernels/file.h"
+#include "kernels/hash.h"
 
 namespace holt::transfer {
 namespace {

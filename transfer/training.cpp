@@ -7,7 +7,7 @@
 #include <thread>
 
 #include "core/finite.h"
-#include "core/hash.h"
+#include "kernels/hash.h"
 #include "kernels/parallel.h"
 #include "kernels/philox.h"
 #include "nn/schedule.h"

@@ -6,10 +6,10 @@
 
 #include "apps/holt/commands.h"
 #include "apps/holt/model_file.h"
-#include "core/file.h"
 #include "data/image_files.h"
 #include "data/listing.h"
 #include "kernels/error.h"
+#include "kernels/file.h"
 
 namespace holt::app {
 namespace {

@@ -3,8 +3,8 @@
 #include <filesystem>
 #include <fstream>
 
-#include "core/file.h"
 #include "kernels/error.h"
+#include "kernels/file.h"
 
 namespace holt::app {
 namespace fs = std::filesystem;

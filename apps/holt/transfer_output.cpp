@@ -10,8 +10,8 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
-#include "core/file.h"
 #include "data/image.h"
+#include "kernels/file.h"
 #include "transfer/report.h"
 #include "transfer/table_text.h"
 

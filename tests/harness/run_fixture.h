@@ -7,7 +7,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
-#include "core/file.h"
+#include "kernels/file.h"
 #include "tests/harness/expect_error.h"
 #include "tests/harness/tiny_transfer.h"
 #include "transfer/runner.h"

@@ -1,4 +1,4 @@
-#include "core/file.h"
+#include "kernels/file.h"
 
 #include <fcntl.h>
 #include <sys/mman.h>
