@@ -1,9 +1,28 @@
 # Finds nvcc on PATH or in its standard place. Sets HOLT_HAS_CUDA and defines holt_add_cuda(target sources…).
+#
+# HOLT_CUDA=DOUBLE is for tests: the cuda device with doubles in the place of NVIDIA's libraries (tests/doubles/). It needs CUDA's
+# headers alone; where they are not found, the build has no cuda device.
 
 set(HOLT_CUDA_ARCHITECTURES "80;86;89;90;100;120" CACHE STRING "Compute capabilities to compile for; the last one also as PTX")
 set(HOLT_HAS_CUDA OFF)
 
-if(NOT HOLT_CUDA STREQUAL "OFF")
+if(HOLT_CUDA STREQUAL "DOUBLE")
+  find_path(HOLT_CUDA_INCLUDE cuda_runtime_api.h PATHS /usr/local/cuda/include $ENV{CUDA_HOME}/include)
+  set(version 0)
+  if(HOLT_CUDA_INCLUDE)
+    file(STRINGS ${HOLT_CUDA_INCLUDE}/cuda_runtime_api.h version REGEX "define CUDART_VERSION +[0-9]+")
+    string(REGEX MATCH "[0-9]+" version "${version}")
+  endif()
+  if(version GREATER_EQUAL 12080)
+    set(HOLT_HAS_CUDA ON)
+    math(EXPR major "${version} / 1000")
+    math(EXPR minor "${version} % 1000 / 10")
+    set(CUDAToolkit_VERSION "${major}.${minor}, a double of it")
+    message(STATUS "CUDA: a double, with the headers of ${major}.${minor}")
+  else()
+    message(STATUS "CUDA: no double of it (the headers of CUDA 12.8 or newer were not found); cpu and simt only")
+  endif()
+elseif(NOT HOLT_CUDA STREQUAL "OFF")
   set(why "")
   find_program(HOLT_NVCC nvcc PATHS /usr/local/cuda/bin $ENV{CUDA_HOME}/bin)
   if(NOT HOLT_NVCC)

@@ -1,5 +1,5 @@
-// What the runtime (memory.cpp, stream.cpp, device.cpp) asks of CUDA. Implemented by cuda_runtime.cu; a build without
-// CUDA never names it. All of it may be called on a machine without a driver: counts are 0, the rest throws an Error.
+// What the runtime (memory.cpp, stream.cpp, device.cpp) asks of CUDA. Implemented by cuda/*.cpp; a build without CUDA
+// never names it. All of it may be called on a machine without a driver: counts are 0, the rest throws an Error.
 //
 // Order: every thread has its own stream (CUDA's per-thread default stream), the same on every device. Memory is given
 // and taken back in that order, so a thread that hands a tensor to another synchronizes first.

@@ -4,6 +4,7 @@
 
 #include <string_view>
 
+#include "kernels/cuda/launch.h"
 #include "kernels/device.h"
 
 #define SHARED(T, name, ...) __shared__ T name __VA_ARGS__
@@ -19,10 +20,6 @@ struct LaunchShape {
   dim3 grid, block;
   size_t shared_bytes = 0;
 };
-
-/// Throws Error with the kernel's name and CUDA's words if `status` is an error; with HOLT_CUDA_SYNC=1 it first waits
-/// for the kernel.
-void check_launch(std::string_view kernel, Cuda, const LaunchShape&, cudaError_t status);
 
 namespace detail {
 
@@ -48,11 +45,11 @@ void launch(Cuda gpu, LaunchShape s, A... args) {
   if (s.shared_bytes > 48 * 1024)  // more than the default needs to be asked for
     status =
         cudaFuncSetAttribute(Kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(s.shared_bytes));
-  if (status == cudaSuccess) {
-    Kernel<<<s.grid, s.block, s.shared_bytes, gpu.stream>>>(args...);
-    status = cudaGetLastError();
-  }
-  check_launch(detail::kernel_name<Kernel>(), gpu, s, status);
+  if (status == cudaSuccess) Kernel<<<s.grid, s.block, s.shared_bytes, gpu.stream>>>(args...);
+  check_launch(gpu, {detail::kernel_name<Kernel>(),
+                     {s.grid.x, s.grid.y, s.grid.z},
+                     {s.block.x, s.block.y, s.block.z},
+                     s.shared_bytes});
 }
 
 /// Adds two bf16 to two neighbours in one step, each sum rounded to bf16. p: 4-byte aligned. Returns what was there,

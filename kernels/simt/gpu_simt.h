@@ -14,6 +14,9 @@
 #include "kernels/simt/shared.h"
 #include "kernels/simt/thread.h"
 #include "kernels/simt/warp.h"
+#if defined(HOLT_CUDA_DOUBLE)
+#include "kernels/simt/launch_on_double.h"
+#endif
 
 #define __global__
 #define __device__
@@ -24,7 +27,11 @@
 
 namespace holt {
 
+#if defined(HOLT_CUDA_DOUBLE)  // this .cu file a third time, for tests of the cuda device without a GPU
+using Gpu = Cuda;
+#else
 using Gpu = Simt;
+#endif
 
 using simt::blockDim;
 using simt::blockIdx;

@@ -16,19 +16,6 @@
 namespace holt::simt {
 namespace {
 
-void check_shape(const Launch& l) {
-  const dim3 g = l.grid, b = l.block;
-  check(b.count() > 0 && b.x <= 1024 && b.y <= 1024 && b.z <= 64 && b.count() <= 1024,
-        "simt: kernel '{}' was launched with blocks of ({},{},{}) threads; CUDA allows 1 to 1024, at most 64 in z",
-        l.kernel, b.x, b.y, b.z);
-  check(g.x <= 0x7fffffffu && g.y <= 65535 && g.z <= 65535,
-        "simt: kernel '{}' was launched with a grid of ({},{},{}) blocks; CUDA allows (2147483647,65535,65535)",
-        l.kernel, g.x, g.y, g.z);
-  check(l.shared_bytes <= kSharedLimit,
-        "simt: kernel '{}' was launched with {} bytes of dynamic shared memory; CUDA allows {}", l.kernel,
-        l.shared_bytes, kSharedLimit);
-}
-
 // The order in which blocks run: i → (a·i + b) mod n with a coprime to n, a permutation that needs no memory.
 struct BlockOrder {
   BlockOrder(uint64_t seed, uint64_t blocks) : n(blocks), a(mix(seed ^ 0xb10c) % n), b(mix(seed ^ 0x0ff5e7) % n) {
@@ -53,6 +40,19 @@ int workers(const Launch& l, uint64_t blocks) {
 }
 
 }  // namespace
+
+void check_shape(const Launch& l) {
+  const dim3 g = l.grid, b = l.block;
+  check(b.count() > 0 && b.x <= 1024 && b.y <= 1024 && b.z <= 64 && b.count() <= 1024,
+        "simt: kernel '{}' was launched with blocks of ({},{},{}) threads; CUDA allows 1 to 1024, at most 64 in z",
+        l.kernel, b.x, b.y, b.z);
+  check(g.x <= 0x7fffffffu && g.y <= 65535 && g.z <= 65535,
+        "simt: kernel '{}' was launched with a grid of ({},{},{}) blocks; CUDA allows (2147483647,65535,65535)",
+        l.kernel, g.x, g.y, g.z);
+  check(l.shared_bytes <= kSharedLimit,
+        "simt: kernel '{}' was launched with {} bytes of dynamic shared memory; CUDA allows {}", l.kernel,
+        l.shared_bytes, kSharedLimit);
+}
 
 void run(const Launch& l) {
   check_shape(l);

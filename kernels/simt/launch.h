@@ -23,6 +23,8 @@ struct Launch {
   const void* arguments;
 };
 
+/// Throws Error if the shape breaks one of CUDA's limits.
+void check_shape(const Launch&);
 /// Runs every block; returns when all are done. Throws Error if the shape breaks one of CUDA's limits, and what a
 /// kernel thread throws.
 void run(const Launch&);
