@@ -1,12 +1,13 @@
-// launch<Kernel>(Cuda, …) where a double stands in for the CUDA runtime (HOLT_CUDA=DOUBLE): the kernel and a copy of its
-// arguments go to the double's stream, as <<<…>>> does it; the emulator runs them when the stream does.
+// launch<Kernel>(Cuda, …) where a double stands in for the CUDA runtime (HOLT_CUDA=DOUBLE): the kernel and a copy of
+// its arguments go to the double's stream, as <<<…>>> does it; the emulator runs them when the stream does.
 #pragma once
 #include <type_traits>
 
 #include "kernels/cuda/launch.h"
 #include "kernels/simt/launch.h"
 
-// The double's (tests/doubles/cudart/double.h): run(state) may be called several times, by a graph; then destroy(state).
+// The double's (tests/doubles/cudart/double.h): run(state) may be called several times, by a graph; then
+// destroy(state).
 extern "C" void holt_double_enqueue(CUstream_st* stream, void (*run)(void*), void* state, void (*destroy)(void*));
 
 namespace holt {
@@ -37,8 +38,7 @@ void launch(Cuda gpu, simt::LaunchShape s, A... args) {
         simt::run(q.launch);
       },
       new Queued{call, l}, [](void* p) { delete static_cast<Queued*>(p); });
-  check_launch(
-      gpu, {l.kernel, {s.grid.x, s.grid.y, s.grid.z}, {s.block.x, s.block.y, s.block.z}, s.shared_bytes});
+  check_launch(gpu, {l.kernel, {s.grid.x, s.grid.y, s.grid.z}, {s.block.x, s.block.y, s.block.z}, s.shared_bytes});
 }
 
 }  // namespace holt

@@ -30,8 +30,8 @@ cudaError_t copy(void* to, const void* from, size_t bytes, cudaMemcpyKind kind, 
   if (pageable && !from_device) {
     const auto* first = static_cast<const char*>(from);
     return submit(stream, {.run = [to, staged = std::vector<char>(first, first + bytes)] {
-                             std::memcpy(to, staged.data(), staged.size());
-                           }});
+                    std::memcpy(to, staged.data(), staged.size());
+                  }});
   }
   return submit(stream, {.run = [=] { std::memmove(to, from, bytes); }});
 }

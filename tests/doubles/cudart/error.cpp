@@ -40,9 +40,11 @@ constexpr std::array texts = {
     NAMED(cudaErrorStreamCaptureUnmatched, "operation would result in a merge of separate capture sequences"),
     NAMED(cudaErrorStreamCaptureUnjoined, "capturing stream has unjoined work"),
     NAMED(cudaErrorStreamCaptureIsolation, "dependency created on uncaptured work in another stream"),
-    NAMED(cudaErrorStreamCaptureImplicit, "operation would make the legacy stream depend on a capturing blocking stream"),
+    NAMED(cudaErrorStreamCaptureImplicit,
+          "operation would make the legacy stream depend on a capturing blocking stream"),
     NAMED(cudaErrorCapturedEvent, "operation not permitted on an event last recorded in a capturing stream"),
-    NAMED(cudaErrorStreamCaptureWrongThread, "attempt to terminate a thread-local capture sequence from another thread"),
+    NAMED(cudaErrorStreamCaptureWrongThread,
+          "attempt to terminate a thread-local capture sequence from another thread"),
 };
 #undef NAMED
 
@@ -111,6 +113,7 @@ void holt_double_forget_fault() {
     stream->items.clear();
     stream->done = stream->submitted;
   }
+  for (Pool* pool : s.pools) pool->pending.clear();
   s.sticky = last_error = cudaSuccess;
   s.fault.clear();
 }

@@ -7,9 +7,7 @@
 namespace holt_double {
 namespace {
 
-double now() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
+double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 std::shared_ptr<Event> find_event(cudaEvent_t handle) {
   const auto found = state().events.find(handle);

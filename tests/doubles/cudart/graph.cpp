@@ -70,9 +70,9 @@ cudaError_t cudaStreamIsCapturing(cudaStream_t handle, cudaStreamCaptureStatus* 
   const auto stream = find_stream(handle);
   if (!stream) return report(cudaErrorInvalidResourceHandle);
   if (!status) return report(cudaErrorInvalidValue);
-  *status = !stream->capture            ? cudaStreamCaptureStatusNone
+  *status = !stream->capture           ? cudaStreamCaptureStatusNone
             : stream->capture->invalid ? cudaStreamCaptureStatusInvalidated
-                                        : cudaStreamCaptureStatusActive;
+                                       : cudaStreamCaptureStatusActive;
   return cudaSuccess;
 }
 
@@ -122,9 +122,9 @@ cudaError_t cudaGraphLaunch(cudaGraphExec_t executable, cudaStream_t handle) {
     return report(cudaErrorInvalidValue);
   if (stream->capture) return report(forbidden_in_capture(*stream));  // a child graph: holt has none
   return report(submit(stream, {.run = [recorded = executable->recorded] {
-                                  for (const auto& node : recorded->nodes)
-                                    if (node) node();
-                                }}));
+                         for (const auto& node : recorded->nodes)
+                           if (node) node();
+                       }}));
 }
 
 cudaError_t cudaGraphGetNodes(cudaGraph_t graph, cudaGraphNode_t* nodes, size_t* count) {

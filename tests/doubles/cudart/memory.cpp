@@ -21,7 +21,8 @@ uint64_t reserved_on(int device) {
 
 cudaError_t take(void** out, size_t bytes, Pool& pool, const std::shared_ptr<Stream>& stream) {
   State& s = state();
-  if (stream->capture) return forbidden_in_capture(*stream);  // CUDA would record a node that allocates; holt never asks
+  if (stream->capture)
+    return forbidden_in_capture(*stream);  // CUDA would record a node that allocates; holt never asks
   uint64_t waiting = 0;
   for (const auto& [other, n] : pool.pending) waiting += other == stream.get() ? 0 : n;
   const uint64_t available = pool.reserved - std::min(pool.reserved, pool.used + waiting);
@@ -57,12 +58,12 @@ cudaError_t give_back(void* p, const std::shared_ptr<Stream>& stream) {
   a.pool->pending[stream.get()] += a.bytes;
   s.allocations.erase(found);
   return submit(stream, {.run = [&arena, p, a, key = stream.get()] {
-                           if (const std::string wrong = arena.end_use(p, a.bytes); !wrong.empty()) break_context(wrong);
-                           if (!state().pools.contains(a.pool)) return;
-                           auto waiting = a.pool->pending.find(key);
-                           if (waiting != a.pool->pending.end() && (waiting->second -= a.bytes) == 0)
-                             a.pool->pending.erase(waiting);
-                         }});
+                  if (const std::string wrong = arena.end_use(p, a.bytes); !wrong.empty()) break_context(wrong);
+                  if (!state().pools.contains(a.pool)) return;
+                  auto waiting = a.pool->pending.find(key);
+                  if (waiting != a.pool->pending.end() && (waiting->second -= a.bytes) == 0)
+                    a.pool->pending.erase(waiting);
+                }});
 }
 
 void trim(Pool& pool, uint64_t keep) {

@@ -25,9 +25,9 @@ void execute(const Item& item, int device) {
   inside_work() = true;
   try {
     item.run();
-  } catch (const std::exception& e) {
-    break_context(e.what());
-  } catch (...) { break_context("a kernel threw what is no std::exception"); }
+  } catch (const std::exception& e) { break_context(e.what()); } catch (...) {
+    break_context("a kernel threw what is no std::exception");
+  }
   inside_work() = false;
 }
 
