@@ -74,6 +74,6 @@ function(holt_add_cuda target)
   target_include_directories(${target} PUBLIC $<BUILD_INTERFACE:${CMAKE_SOURCE_DIR}>)
   target_compile_options(${target} PRIVATE --expt-relaxed-constexpr -O3 -lineinfo -Xptxas=-v
     "SHELL:-Xcompiler -Wall,-Wextra" ${gencode})
-  target_compile_definitions(${target} PUBLIC HOLT_HAS_CUDA)
+  target_compile_definitions(${target} PUBLIC HOLT_HAS_CUDA $<$<BOOL:${HOLT_HAS_CUDNN}>:HOLT_HAS_CUDNN>)
   target_link_libraries(${target} PUBLIC CUDA::cudart_static)
 endfunction()

@@ -62,6 +62,29 @@ install_packages() {
     $as_root apt-get update -qq && DEBIAN_FRONTEND=noninteractive $as_root apt-get install -y -qq --no-install-recommends $missing"
 }
 
+# Where CUDA's compiler and cuDNN's headers are: fetches the header-only cudnn-frontend into build/cudnn_frontend. Without it the build
+# goes on, with holt's own convolution kernels.
+HOLT_CUDNN_FRONTEND_VERSION=1.32.0
+fetch_cudnn_frontend() {
+  nvcc=$(command -v nvcc || echo "${CUDA_HOME:-/usr/local/cuda}/bin/nvcc")
+  [ -x "$nvcc" ] || return 0
+  [ -f "$(dirname "$nvcc")/../include/cudnn_graph.h" ] || [ -f /usr/include/cudnn_graph.h ] || return 0
+  folder=build/cudnn_frontend
+  [ "$(cat $folder/version 2> /dev/null)" = $HOLT_CUDNN_FRONTEND_VERSION ] && return 0
+  rm -rf $folder
+  step "Fetching cudnn-frontend $HOLT_CUDNN_FRONTEND_VERSION" build/logs/cudnn_frontend.log sh -ec "
+    mkdir -p $folder
+    python3 -m venv $folder/venv
+    $folder/venv/bin/python -m pip download -q --disable-pip-version-check --no-deps --only-binary=:all: -d $folder \
+      nvidia-cudnn-frontend==$HOLT_CUDNN_FRONTEND_VERSION
+    python3 -m zipfile -e $folder/*.whl $folder/wheel
+    mv $folder/wheel/include $folder/include
+    rm -rf $folder/venv $folder/wheel $folder/*.whl
+    echo $HOLT_CUDNN_FRONTEND_VERSION > $folder/version" ||
+    say "Going on without cuDNN: convolutions on cuda run on holt's own kernels (-DHOLT_CUDNN_FRONTEND=<folder> names another copy)."
+  return 0
+}
+
 # configure_and_build PRESET TARGET CMAKE_OPTION…
 configure_and_build() {
   preset=$1 target=$2

@@ -1,6 +1,7 @@
 #include "kernels/conv2d.h"
 
 #include "kernels/conv2d_operands.cuh"
+#include "kernels/cuda/cudnn.h"
 #include "kernels/gemm_mma.cuh"
 #include "kernels/gemm_register.cuh"
 #include "kernels/gpu.cuh"
@@ -102,19 +103,26 @@ void run_backward_weights_gemm(Gpu gpu, const Conv2d& p, const T* dy, const T* x
 
 }  // namespace
 
-// Every convolution on a GPU starts here: this is where another library's could be chosen instead of the rungs.
+// Every convolution on a GPU starts here: cuDNN where it is wanted, there and able, else the rungs.
 template <class B, class T>
 void conv2d_forward(B gpu, Conv2d p, const T* x, const T* w, const T* bias, T* y) {
+  if constexpr (std::is_same_v<B, Cuda> && cudnn::kBuilt)
+    if (vendor_chosen("conv2d_forward") && cudnn::conv2d_forward(gpu, dtype_of<T>, p, x, w, bias, y)) return;
   constexpr decltype(&run_forward_naive<T>) rungs[] = {run_forward_naive<T>, run_forward_gemm<T>};
   rungs[conv2d_forward_rungs.pick("implicit_gemm")](gpu, p, x, w, bias, y);
 }
 template <class B, class T>
 void conv2d_backward_data(B gpu, Conv2d p, const T* dy, const T* w, T* dx) {
+  if constexpr (std::is_same_v<B, Cuda> && cudnn::kBuilt)
+    if (vendor_chosen("conv2d_backward_data") && cudnn::conv2d_backward_data(gpu, dtype_of<T>, p, dy, w, dx)) return;
   constexpr decltype(&run_backward_data_naive<T>) rungs[] = {run_backward_data_naive<T>, run_backward_data_gemm<T>};
   rungs[conv2d_backward_data_rungs.pick("implicit_gemm")](gpu, p, dy, w, dx);
 }
 template <class B, class T>
 void conv2d_backward_weights(B gpu, Conv2d p, const T* dy, const T* x, T* dw) {
+  if constexpr (std::is_same_v<B, Cuda> && cudnn::kBuilt)
+    if (vendor_chosen("conv2d_backward_weights") && cudnn::conv2d_backward_weights(gpu, dtype_of<T>, p, dy, x, dw))
+      return;
   constexpr decltype(&run_backward_weights_naive<T>) rungs[] = {run_backward_weights_naive<T>,
                                                                 run_backward_weights_gemm<T>};
   rungs[conv2d_backward_weights_rungs.pick("implicit_gemm")](gpu, p, dy, x, dw);

@@ -9,7 +9,7 @@
 // Flops: 2·N·OH·OW·Cout·KH·KW·Cin each. Bytes: sizeof(T)·(|x| + |w| + |y|). A 3×3 convolution of 64 channels does 144
 // flops a byte in float: bound by arithmetic; first layers (Cin = 1, 3) and 1×1 ones of few channels by memory.
 // Numerics: sums in acc_t<T>, rounded once. dw sums N·OH·OW terms: on GPUs in pieces, whose sums are added in order.
-// The gradient of the bias is bias_activation_backward's.
+// The gradient of the bias is bias_activation_backward's. On cuda, rung "vendor": cuDNN (kernels/cuda/cudnn.h).
 #pragma once
 #include "kernels/device.h"
 #include "kernels/rungs.h"
@@ -29,9 +29,9 @@ struct Conv2d {
   double flops() const { return 2.0 * static_cast<double>(y_size()) * static_cast<double>(kh * kw * cin); }
 };
 
-inline constexpr Rungs<2> conv2d_forward_rungs{"conv2d_forward", {"naive", "implicit_gemm"}};
-inline constexpr Rungs<2> conv2d_backward_data_rungs{"conv2d_backward_data", {"naive", "implicit_gemm"}};
-inline constexpr Rungs<2> conv2d_backward_weights_rungs{"conv2d_backward_weights", {"naive", "implicit_gemm"}};
+inline constexpr Rungs<2> conv2d_forward_rungs{"conv2d_forward", {"naive", "implicit_gemm"}, true};
+inline constexpr Rungs<2> conv2d_backward_data_rungs{"conv2d_backward_data", {"naive", "implicit_gemm"}, true};
+inline constexpr Rungs<2> conv2d_backward_weights_rungs{"conv2d_backward_weights", {"naive", "implicit_gemm"}, true};
 
 // T: float, bf16, f16, double (cpu). H + 2·ph ≥ KH and W + 2·pw ≥ KW.
 
