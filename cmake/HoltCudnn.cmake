@@ -6,7 +6,7 @@
 set(HOLT_CUDNN_FRONTEND "" CACHE PATH "Folder of cudnn-frontend, or of cudnn_frontend.h; empty: looked for")
 set(HOLT_HAS_CUDNN OFF)
 
-if(HOLT_HAS_CUDA)
+if(HOLT_HAS_CUDA AND NOT HOLT_CUDA STREQUAL "DOUBLE")
   set(why "")
   find_package(cudnn_frontend CONFIG QUIET)
   find_path(HOLT_CUDNN_HEADER cudnn_graph.h HINTS ${CUDAToolkit_INCLUDE_DIRS})
