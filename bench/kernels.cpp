@@ -1,7 +1,7 @@
 // holt_bench: times every op family's bench cases (tests/cases/<op>.h) and prints, beside the time, what the call must
 // move and compute, and which part of the roof it reaches:
 //
-//   roof [s] = max(bytes / copy bandwidth, flops / FMA peak)        both measured in the same run, by kernels/peaks.h
+//   roof [s] = max(bytes / copy bandwidth, flops / peak)        both measured in the same run, by device_peaks.h
 //
 // Flags: Google Benchmark's own (--benchmark_filter=REGEX, --benchmark_min_time=SECONDS …) and
 //   --device=cpu|cuda   --kernels=own|vendor   --cold   --csv=FILE
@@ -12,22 +12,18 @@
 #include <fmt/format.h>
 #include <fmt/os.h>
 
-#include <deque>
 #include <numeric>
 #include <optional>
 
+#include "bench/buffers.h"
+#include "bench/device_peaks.h"
 #include "kernels/build_info.h"
-#include "kernels/memory.h"
-#include "kernels/peaks.h"
 #include "kernels/rungs.h"
 #include "kernels/stream.h"
-#include "tests/harness/case.h"
-#include "tests/harness/element.h"
 
 namespace holt::bench {
 namespace {
 
-using test::Argument;
 using test::Case;
 
 struct Flags {
@@ -35,27 +31,6 @@ struct Flags {
   std::string_view kernels = {};  // own, vendor; empty: both
   bool cold = false;
   std::string csv;
-};
-
-// The case's arguments on the device, filled once.
-class Buffers {
- public:
-  Buffers(const Case& c, Device d) {
-    for (const Argument& a : c.args) {
-      const size_t bytes = std::max<int64_t>(a.size, 0) * size_of(a.dtype);
-      Workspace& w = memory_.emplace_back(d, bytes);
-      if (a.role != Argument::out) {
-        std::vector<unsigned char> host(bytes);
-        for (int64_t i = 0; i < a.size; ++i) test::store(a.dtype, host.data(), i, a.init(i));
-        copy_bytes(d, w.as<void>(), Device::cpu, host.data(), bytes);
-      }
-      pointers.push_back(a.size < 0 ? nullptr : w.as<void>());
-    }
-  }
-  std::vector<void*> pointers;
-
- private:
-  std::deque<Workspace> memory_;
 };
 
 void flush_caches() {
@@ -76,8 +51,16 @@ void time_case(benchmark::State& state, const Case& c, std::string_view rung, co
       flush_caches();
       state.ResumeTiming();
     }
-    c.run(flags.device, buffers.pointers);
-    synchronize(flags.device);
+    if (flags.device.kind == Device::cuda) {  // the GPU's own clock: what it takes to launch is not the kernel's
+      Event before(flags.device), after(flags.device);
+      before.record();
+      c.run(flags.device, buffers.pointers);
+      after.record();
+      after.wait();
+      state.SetIterationTime(after.seconds_since(before));
+    } else {
+      c.run(flags.device, buffers.pointers);
+    }
   }
   state.counters["bytes"] = c.bytes;
   state.counters["flops"] = c.flops;
@@ -109,25 +92,27 @@ class Table : public benchmark::BenchmarkReporter {
       const std::string name = r.run_name.function_name;
       if (r.error_occurred) {
         fmt::print("{:<58} {}\n", name, r.error_message);
+        failed = true;
         continue;
       }
       const double seconds = r.real_accumulated_time / static_cast<double>(r.iterations),
                    bytes = r.counters.at("bytes"), flops = r.counters.at("flops");
       const bool half = name.find(" bf16") != name.npos && peaks_.bf16_gflops > 0;
-      const double memory = bytes / (peaks_.copy_gbytes * 1e9),
-                   compute = flops / ((half ? peaks_.bf16_gflops : peaks_.f32_gflops) * 1e9);
+      const double peak = half ? peaks_.bf16_gflops : peaks_.f32_gflops;
+      const double memory = bytes / (peaks_.copy_gbytes * 1e9), compute = flops / (peak * 1e9);
       const double roof = 100 * std::max(memory, compute) / seconds;
       const char* bound = memory > compute ? "mem" : "fma";
       fmt::print("{:<58} {:>10} {:>9.2f} {:>9.2f} {:>8.2f} {:>8.1f}  {:>6.1f} {}\n", name, readable(seconds),
                  bytes / 1e6, flops / 1e6, bytes / seconds / 1e9, flops / seconds / 1e9, roof, bound);
       if (csv_)
         csv_->print("\"{}\",{},{},{},{},{},{},{},{},{},{},\"{}\",{},\"{}\",{},{}\n", name, seconds, bytes, flops,
-                    bytes / seconds / 1e9, flops / seconds / 1e9, bound, roof, peaks_.copy_gbytes, peaks_.f32_gflops,
+                    bytes / seconds / 1e9, flops / seconds / 1e9, bound, roof, peaks_.copy_gbytes, peak,
                     build_info().commit, cpu_name(), peaks_.threads, build_info().flags, to_string(flags_.device),
                     flags_.cold ? "cold" : "warm");
     }
     std::fflush(stdout);
   }
+  bool failed = false;
 
  private:
   static std::string readable(double s) {
@@ -169,13 +154,16 @@ int run(int argc, char** argv) {
         if (!flags.kernels.empty() && (rung == "vendor") != (flags.kernels == "vendor")) continue;
         const std::string name =
             fmt::format("{} {} {}{}{}", c.op, c.shape, to_string(c.dtype), rung.empty() ? "" : " ", rung);
-        benchmark::RegisterBenchmark(name.c_str(), [c, rung, flags](benchmark::State& s) {
-          time_case(s, c, rung, flags);
-        })->UseRealTime();
+        auto* b = benchmark::RegisterBenchmark(name.c_str(), [c, rung, flags](benchmark::State& s) {
+          try {
+            time_case(s, c, rung, flags);
+          } catch (const std::exception& e) { s.SkipWithError(e.what()); }
+        });
+        flags.device.kind == Device::cuda ? b->UseManualTime() : b->UseRealTime();
       }
     }
-  Table table(measure_peaks(), flags);
-  return benchmark::RunSpecifiedBenchmarks(&table) == 0;
+  Table table(measure_device_peaks(flags.device), flags);
+  return benchmark::RunSpecifiedBenchmarks(&table) == 0 || table.failed;
 }
 
 }  // namespace

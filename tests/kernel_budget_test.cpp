@@ -1,78 +1,25 @@
 // Holds what ptxas reported for every kernel and architecture (<object>.ptxas, kept by cmake/keep_ptxas_report) to a
 // budget: registers as in tests/kernel_budget.txt, 64 unless said otherwise; at most 48 KiB of static shared memory; no
 // spills, unless the kernel's file says why in a line "// Spills: <kernel>: <reason>".
-#include <cxxabi.h>
 #include <gtest/gtest.h>
 
 #include <filesystem>
 #include <fstream>
 #include <map>
-#include <regex>
 #include <set>
 #include <sstream>
 
 #include "kernels/device.h"
+#include "tests/harness/ptxas_report.h"
 
 namespace holt {
 namespace {
 
 namespace fs = std::filesystem;
+using test::KernelUsage;
 
 constexpr int kDefaultRegisters = 64;
 constexpr int kStaticShared = 48 * 1024;
-
-struct Usage {
-  std::string kernel;  // without namespaces and template arguments
-  std::string full;    // demangled
-  std::string arch, file;
-  int registers = 0, spills = 0, shared = 0;
-};
-
-std::string demangle(const std::string& mangled) {
-  int status = 0;
-  char* text = abi::__cxa_demangle(mangled.c_str(), nullptr, nullptr, &status);
-  const std::string result = status == 0 ? text : mangled;
-  std::free(text);
-  return result;
-}
-
-// "void holt::(anonymous namespace)::forward_warp<float>(…)" → "forward_warp"
-std::string kernel_name(std::string full) {
-  static const std::regex word(R"(([A-Za-z_0-9]+)(<.*>)?\()");
-  full = std::regex_replace(full, std::regex(R"(\(anonymous namespace\))"), "anonymous");
-  std::smatch m;
-  return std::regex_search(full, m, word) ? m[1].str() : full;
-}
-
-int number(const std::string& line, const std::string& pattern) {
-  std::smatch m;
-  return std::regex_search(line, m, std::regex(pattern)) ? std::stoi(m[1]) : 0;
-}
-
-std::vector<Usage> read_reports() {
-  std::vector<Usage> all;
-  for (const auto& entry : fs::directory_iterator(fs::path(HOLT_BINARY_DIR) / "CMakeFiles/holt_cuda.dir/kernels")) {
-    if (entry.path().extension() != ".ptxas") continue;
-    std::ifstream in(entry.path());
-    const std::regex entry_line(R"(Compiling entry function '([^']+)' for '([^']+)')");
-    std::smatch m;
-    for (std::string line; std::getline(in, line);) {
-      if (std::regex_search(line, m, entry_line)) {
-        Usage& u = all.emplace_back();
-        u.full = demangle(m[1]);
-        u.kernel = kernel_name(u.full);
-        u.arch = m[2];
-        u.file = entry.path().stem().stem().string();  // layer_norm.cu.o.ptxas → layer_norm.cu
-      } else if (!all.empty() && line.find("spill stores") != line.npos) {
-        all.back().spills = number(line, R"((\d+) bytes spill stores)") + number(line, R"((\d+) bytes spill loads)");
-      } else if (!all.empty() && line.find("Used ") != line.npos) {
-        all.back().registers = number(line, R"(Used (\d+) registers)");
-        all.back().shared = number(line, R"((\d+) bytes smem)");
-      }
-    }
-  }
-  return all;
-}
 
 std::map<std::string, int> read_budget() {
   std::map<std::string, int> budget;
@@ -89,7 +36,7 @@ std::map<std::string, int> read_budget() {
   return budget;
 }
 
-bool spills_explained(const Usage& u) {
+bool spills_explained(const KernelUsage& u) {
   std::ifstream in(fs::path(HOLT_SOURCE_DIR) / "kernels" / u.file);
   std::stringstream text;
   text << in.rdbuf();
@@ -98,11 +45,11 @@ bool spills_explained(const Usage& u) {
 
 TEST(KernelBudget, EveryKernelOnEveryArchitecture) {
   if (!kHasCuda) GTEST_SKIP() << "this build has no CUDA, so there is no compiler report";
-  const std::vector<Usage> all = read_reports();
+  const std::vector<KernelUsage> all = test::read_ptxas_reports(HOLT_BINARY_DIR);
   const std::map<std::string, int> budget = read_budget();
   std::map<std::string, std::set<std::string>> architectures;
   std::map<std::string, int> most;
-  for (const Usage& u : all) {
+  for (const KernelUsage& u : all) {
     architectures[u.full].insert(u.arch);
     most[u.kernel] = std::max(most[u.kernel], u.registers);
     const auto limit = budget.find(u.kernel);

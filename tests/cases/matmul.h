@@ -75,6 +75,8 @@ inline std::vector<Case> matmul_cases(Scope scope) {
     }
     return cases;
   }
+  if (scope == Scope::study)
+    return {matmul_case({1, 256, 256, 256}, DType::f32), matmul_case({1, 256, 256, 256}, DType::bf16)};
   if (scope == Scope::race) {
     for (DType t : {DType::f32, DType::bf16})
       for (bool transposed : {false, true}) {
@@ -109,8 +111,8 @@ inline std::vector<Case> matmul_cases(Scope scope) {
                                       {.bias = true, .pre = pre}));
     cases.push_back(matmul_case({3, 197, 197, 64, false, true}, t));                   // ViT-Ti: q·kᵀ
     cases.push_back(matmul_case({1, 197, 192, 192, false, true}, t, {.bias = true}));  // its projection
-    cases.push_back(matmul_case({1, 4, 1000, 512, false, true}, t, {.bias = true}));  // ResNet-18's head
-    cases.push_back(matmul_case({1, 64, 48, 1100, true, false}, t));                  // a weight gradient
+    cases.push_back(matmul_case({1, 4, 1000, 512, false, true}, t, {.bias = true}));   // ResNet-18's head
+    cases.push_back(matmul_case({1, 64, 48, 1100, true, false}, t));                   // a weight gradient
   }
   return cases;
 }

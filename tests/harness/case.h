@@ -63,6 +63,7 @@ enum class Scope {
   test,   ///< sizes 0, 1, 31, 32, 33, 1025, 4099, a real network's (small batch), awkward values
   race,   ///< a few tiny shapes that reach every branch: ThreadSanitizer is slow
   bench,  ///< real networks' shapes, beyond the cache
+  study,  ///< what docs/kernels.md walks through: small enough to be counted on the emulator; else as `test`
 };
 
 /// Registers itself; make it a static const at the end of a case header.
