@@ -83,6 +83,13 @@ Tensor batch_norm(const Tensor& x, const Tensor& w, const Tensor& b, const Tenso
 /// Over the last axis: x [..., C], w and b [C].
 Tensor layer_norm(const Tensor& x, const Tensor& w, const Tensor& b, double eps = 1e-5);
 
+// ---- Attention.
+/// softmax(scale·q·kᵀ)·v for each head (Vaswani et al. 2017): q [B, Tq, H, D], k and v [B, Tk, H, D] → [B, Tq, H, D].
+/// D: a multiple of 8, at most 128. scale 0 means 1/√D. No score matrix is kept.
+Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v, double scale = 0);
+/// The same of one tensor that holds all three, [B, T, 3, H, D], as a linear layer writes them: nothing is permuted.
+Tensor attention(const Tensor& qkv, double scale = 0);
+
 // ---- Softmax and loss, over the last axis.
 Tensor softmax(const Tensor& x);
 Tensor log_softmax(const Tensor& x);
