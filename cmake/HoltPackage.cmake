@@ -26,4 +26,4 @@ configure_package_config_file(${CMAKE_SOURCE_DIR}/cmake/holtConfig.cmake.in ${CM
   INSTALL_DESTINATION ${package})
 write_basic_package_version_file(${CMAKE_BINARY_DIR}/generated/holtConfigVersion.cmake COMPATIBILITY ExactVersion)
 install(FILES ${CMAKE_BINARY_DIR}/generated/holtConfig.cmake ${CMAKE_BINARY_DIR}/generated/holtConfigVersion.cmake
-  ${CMAKE_SOURCE_DIR}/cmake/FindOneDNN.cmake DESTINATION ${package})
+  ${CMAKE_SOURCE_DIR}/cmake/FindOneDNN.cmake ${CMAKE_SOURCE_DIR}/cmake/FindLibZip.cmake DESTINATION ${package})

@@ -1,7 +1,7 @@
 # Sourced by ./run and ./test: installs what is missing, and runs long steps quietly. Debian and its children only; elsewhere it
 # names what to install.
 
-HOLT_PACKAGES="g++ cmake ninja-build libdnnl-dev libcli11-dev libfmt-dev nlohmann-json3-dev libboost-context-dev zlib1g-dev libpng-dev libjpeg-dev dataset-fashion-mnist"
+HOLT_PACKAGES="g++ cmake ninja-build libdnnl-dev libcli11-dev libfmt-dev nlohmann-json3-dev libboost-context-dev zlib1g-dev libpng-dev libjpeg-dev libzip-dev dataset-fashion-mnist"
 HOLT_TEST_PACKAGES="libgtest-dev libbenchmark-dev util-linux chromium"
 
 # Prints to the terminal or to a log alike: one line a step.

@@ -15,6 +15,12 @@ std::string pool_label(const char* name, int kernel, int stride, int padding) {
                 padding ? format(", padding {}", padding) : "");
 }
 
+// A stream of its own for a layer that draws, so that clones in other threads do not disturb each other.
+Generator derived(Generator& seed) {
+  const Philox4 r = philox(seed.seed, seed.next++, 0);
+  return Generator(uint64_t{r.v[0]} << 32 | r.v[1]);
+}
+
 }  // namespace
 
 Linear::Linear(int64_t in, int64_t out, Generator& g, LinearOptions o) {
@@ -74,13 +80,25 @@ LayerNorm::LayerNorm(int64_t features, double e) : eps(e) {
 
 std::string LayerNorm::label() const { return format("LayerNorm({})", weight.size(0)); }
 
-Dropout::Dropout(double probability, Generator& seed) : p(probability) {
+Dropout::Dropout(double probability, Generator& seed) : p(probability), generator(derived(seed)) {
   check(p >= 0 && p < 1, "Dropout: the probability must be in [0, 1), got {}", p);
-  const Philox4 r = philox(seed.seed, seed.next++, 0);
-  generator = Generator(uint64_t{r.v[0]} << 32 | r.v[1]);
 }
 
 std::string Dropout::label() const { return format("Dropout({})", p); }
+
+DropPath::DropPath(double probability, Generator& seed) : p(probability), generator(derived(seed)) {
+  check(p >= 0 && p < 1, "DropPath: the probability must be in [0, 1), got {}", p);
+}
+
+Tensor DropPath::forward(const Tensor& x) {
+  if (!training() || p == 0) return x;
+  check(x.rank() >= 1, "DropPath: x must have a batch axis, got {}", x);
+  Shape samples = x.shape();
+  for (int axis = 1; axis < x.rank(); ++axis) samples.set(axis, 1);
+  return x * dropout(full(samples, 1, x.dtype(), x.device()), p, generator);
+}
+
+std::string DropPath::label() const { return format("DropPath({})", p); }
 
 std::string MaxPool2d::label() const { return pool_label("MaxPool2d", kernel, stride, padding); }
 

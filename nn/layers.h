@@ -126,6 +126,24 @@ class Dropout : public Cloneable<Dropout> {
   Generator generator;
 };
 
+/// Stochastic depth (Huang et al. 2016): in training mode zeroes the whole x of a sample (first axis) with probability
+/// p and divides the rest by 1 − p; the identity otherwise. For the branch of a residual block.
+class DropPath : public Cloneable<DropPath> {
+ public:
+  DropPath() = default;  ///< p = 0: always the identity
+  DropPath(double p, Generator& seed);
+  Tensor forward(const Tensor& x) override;
+  Parts parts() override {
+    Parts none;
+    if (p > 0) none.generators = {{"generator", &generator}};
+    return none;
+  }
+  std::string label() const override;
+
+  double p = 0;
+  Generator generator;
+};
+
 class MaxPool2d : public Cloneable<MaxPool2d> {
  public:
   explicit MaxPool2d(int k, int s = 0, int pad = 0) : kernel(k), stride(s ? s : k), padding(pad) {}

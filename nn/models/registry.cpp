@@ -4,6 +4,7 @@
 
 #include "nn/models/lenet.h"
 #include "nn/models/mlp.h"
+#include "nn/models/resnet.h"
 #include "nn/models/resnet_cifar.h"
 
 namespace holt::nn {
@@ -36,6 +37,23 @@ std::vector<ModelOption> resnet_options(const char* shortcut) {
           {"stem_stride", "1", "stride of the first convolution"}};
 }
 
+// A ResNet for ImageNet.
+ModelEntry imagenet_resnet(int depth, std::array<int, 4> blocks) {
+  const bool bottleneck = depth >= 50;
+  return {format("resnet{}", depth),
+          format("ResNet-{} for ImageNet (He et al. 2016, table 1), torchvision's v1.5", depth),
+          {{"dropout", "0", "probability, before the classifier"},
+           {"drop_path", "0", "probability of dropping the last block's branch; earlier blocks' grow linearly to it"}},
+          [=](const ModelConfig& c, Generator& g) {
+            return std::make_unique<ResNet>(c,
+                                            ResNetOptions{.blocks = blocks,
+                                                          .bottleneck = bottleneck,
+                                                          .drop_path = number<double>(c, "drop_path", 0, 0.99),
+                                                          .dropout = number<double>(c, "dropout", 0, 0.99)},
+                                            g);
+          }};
+}
+
 template <class T, class F>
 std::string names(const std::vector<T>& list, F&& name) {
   std::string text;
@@ -63,6 +81,10 @@ const std::vector<ModelEntry>& models() {
        [](const ModelConfig& c, Generator& g) { return resnet(c, 1, g); }},
       {"resnet20", "ResNet for small images (He et al. 2016, §4.2), n = 3, shortcuts A as in the paper",
        resnet_options("A"), [](const ModelConfig& c, Generator& g) { return resnet(c, 3, g); }},
+      imagenet_resnet(18, {2, 2, 2, 2}),
+      imagenet_resnet(34, {3, 4, 6, 3}),
+      imagenet_resnet(50, {3, 4, 6, 3}),
+      imagenet_resnet(101, {3, 4, 23, 3}),
   };
   return all;
 }

@@ -12,33 +12,12 @@
 // torchvision's ResNets). Any image size, any number of channels; `stem_stride` 2 halves the image at once and quarters
 // the work.
 //
-// Where a block changes the shape, its shortcut is one of the paper's (§3.3):
-//   A   every second pixel, missing channels zero: no parameters. The paper's choice for CIFAR.
-//   B   1×1 convolution with batch norm, as in the ResNets for ImageNet
+// The blocks and their shortcuts A and B: residual_blocks.h.
 #pragma once
 #include "nn/model.h"
-#include "nn/sequential.h"
+#include "nn/models/residual_blocks.h"
 
 namespace holt::nn {
-
-/// y = relu(bn2(conv2(relu(bn1(conv1(x))))) + shortcut(x)).
-class BasicBlock : public Cloneable<BasicBlock> {
- public:
-  enum class Shortcut { A, B };
-
-  BasicBlock(int64_t in, int64_t out, int stride, Shortcut, Generator&);
-  Tensor forward(const Tensor& x) override;
-  Parts parts() override;
-  std::string label() const override { return "BasicBlock"; }
-
-  Conv2d conv1;
-  BatchNorm2d bn1;
-  Conv2d conv2;
-  BatchNorm2d bn2;
-  Sequential downsample;  ///< option B where the shape changes, else empty
-  Tensor pad;             ///< option A where the shape changes: a 1×1 convolution by [I; 0], never trained
-  int stride;
-};
 
 struct ResNetCifarOptions {
   int n = 1;  ///< blocks in each of the three layers
