@@ -6,8 +6,8 @@
 #include <fstream>
 #include <map>
 
-#include "core/file.h"
 #include "core/pickle.h"
+#include "kernels/file.h"
 
 namespace holt {
 namespace {

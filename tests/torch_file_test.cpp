@@ -6,8 +6,8 @@
 
 #include <map>
 
-#include "core/file.h"
 #include "core/pickle.h"
+#include "kernels/file.h"
 #include "tests/harness/expect_error.h"
 
 namespace holt {
@@ -158,9 +158,7 @@ TEST(Pickle, WhatIsRefused) {
   EXPECT_NE(message("ctorch._utils\n_rebuild_tensor_v2\n(NNNNNNtR.").find("a tensor"), std::string::npos);
 }
 
-TEST(Pickle, ObjectsAreCounted) {
-  EXPECT_NE(message(std::string(3'000'000, 'N')).find("objects"), std::string::npos);
-}
+TEST(Pickle, ObjectsAreCounted) { EXPECT_NE(message(std::string(3'000'000, 'N')).find("objects"), std::string::npos); }
 
 }  // namespace
 }  // namespace holt
