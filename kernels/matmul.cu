@@ -1,5 +1,6 @@
 #include "kernels/matmul.h"
 
+#include "kernels/cuda/cublaslt.h"
 #include "kernels/gemm_mma.cuh"
 #include "kernels/gemm_register.cuh"
 #include "kernels/gpu.cuh"
@@ -80,9 +81,11 @@ void run_gemm(Gpu gpu, const Matmul& p, const T* a, const T* b, const T* bias, T
 
 }  // namespace
 
-// Every product on a GPU starts here: this is where another library's could be chosen instead of the rungs.
+// Every product on a GPU starts here.
 template <class B, class T>
 void matmul(B gpu, Matmul p, const T* a, const T* b, const T* bias, T* c, T* pre) {
+  if constexpr (std::is_same_v<B, Cuda>)
+    if (vendor_chosen("matmul") && cuda::cublaslt::matmul(gpu, dtype_of<T>, p, a, b, bias, c, pre)) return;
   constexpr decltype(&run_naive<T>) rungs[] = {run_naive<T>, run_tiled<T>, run_gemm<T>};
   constexpr bool f32 = std::is_same_v<T, float>;
   const size_t rung = f32 ? matmul_rungs_f32.pick("register") : matmul_rungs_16bit.pick("mma");

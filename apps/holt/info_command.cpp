@@ -11,6 +11,7 @@
 
 #include "apps/holt/commands.h"
 #include "kernels/build_info.h"
+#include "kernels/cuda/cublaslt.h"
 #include "kernels/error.h"
 #include "kernels/peaks.h"
 #include "kernels/stream.h"
@@ -70,6 +71,7 @@ int info(bool peaks) {
   line("oneDNN", format("{}.{}.{}", dnnl->major, dnnl->minor, dnnl->patch));
   line("CUDA",
        b.cuda_version.empty() ? "not in this build" : format("{}, for {}", b.cuda_version, b.cuda_architectures));
+  if constexpr (kHasCuda) line("cuBLASLt", cuda::cublaslt::version());
   line("Boost", format("{}.{}.{}", BOOST_VERSION / 100000, BOOST_VERSION / 100 % 1000, BOOST_VERSION % 100));
   line("fmt", format("{}.{}.{}", FMT_VERSION / 10000, FMT_VERSION / 100 % 100, FMT_VERSION % 100));
   line("zlib", zlibVersion());

@@ -2,6 +2,7 @@
 #include "core/ops.h"
 #include "kernels/bias_activation.h"
 #include "kernels/matmul.h"
+#include "kernels/weight_gradient.h"
 
 namespace holt {
 
@@ -36,11 +37,13 @@ Tensor linear(const Tensor& x, const Tensor& w, const Tensor& bias, Activation a
         Tensor dx = needs[0] ? empty(sx, dy.dtype(), dy.device()) : Tensor{},
                dw = needs[1] ? empty({out, in}, dy.dtype(), dy.device()) : Tensor{},
                db = needs[2] ? empty({out}, dy.dtype(), dy.device()) : Tensor{};
-        const bool product = dx || dw;
+        const bool product = dx || dw, together = dw && db && activation == Activation::none;
         const Tensor dpre = activation == Activation::none ? dy : product ? empty_like(dy) : Tensor{};
         on(dy.device(), dy.dtype(), "linear", Floats{}, [&]<class T>(auto dev, T) {
           const T* null = nullptr;
-          if (db || activation != Activation::none)
+          if (together)
+            weight_gradient(dev, {rows, out, in}, dy.data<T>(), x().template data<T>(), dw.data<T>(), db.data<T>());
+          else if (db || activation != Activation::none)
             bias_activation_backward(dev, {rows, out, activation}, dy.data<T>(),
                                      activation == Activation::none ? null : saved().template data<T>(),
                                      activation == Activation::none ? nullptr : data_or_null<T>(dpre),
@@ -48,7 +51,7 @@ Tensor linear(const Tensor& x, const Tensor& w, const Tensor& bias, Activation a
           if (dx)  // dpre·w
             matmul(dev, Matmul{.batch = 1, .m = rows, .n = in, .k = out}, dpre.data<T>(), w().template data<T>(), null,
                    dx.data<T>(), static_cast<T*>(nullptr));
-          if (dw)  // dpreᵀ·x
+          if (dw && !together)  // dpreᵀ·x
             matmul(dev, Matmul{.batch = 1, .m = out, .n = in, .k = rows, .transpose_a = true}, dpre.data<T>(),
                    x().template data<T>(), null, dw.data<T>(), static_cast<T*>(nullptr));
         });

@@ -49,6 +49,7 @@ inline Case matmul_case(const Matmul& p, DType t, MatmulExtras e = {}) {
   };
   const auto& rungs = t == DType::f32 ? matmul_rungs_f32 : matmul_rungs_16bit;
   c.rungs.assign(rungs.names.begin(), rungs.names.end());
+  c.vendor = true;
   c.bytes = static_cast<double>(size_a + size_b + size_c * (e.pre ? 2 : 1)) * size_of(t);
   c.flops = 2.0 * p.batch * p.m * p.n * p.k;
   return c;
@@ -109,6 +110,10 @@ inline std::vector<Case> matmul_cases(Scope scope) {
         for (int64_t k : {0, 20})
           cases.push_back(matmul_case({.batch = 1, .m = 19, .n = 40, .k = k, .transpose_b = true, .activation = a}, t,
                                       {.bias = true, .pre = pre}));
+    for (Activation a : {Activation::relu, Activation::gelu_tanh})
+      for (bool pre : {false, true})
+        for (int64_t n : {15, 16})  // a vendor's auxiliary matrix wants rows of whole eights
+          cases.push_back(matmul_case({.batch = 2, .m = 9, .n = n, .k = 12, .activation = a}, t, {.pre = pre}));
     cases.push_back(matmul_case({3, 197, 197, 64, false, true}, t));                   // ViT-Ti: q·kᵀ
     cases.push_back(matmul_case({1, 197, 192, 192, false, true}, t, {.bias = true}));  // its projection
     cases.push_back(matmul_case({1, 4, 1000, 512, false, true}, t, {.bias = true}));   // ResNet-18's head
