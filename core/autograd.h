@@ -43,6 +43,11 @@ inline Saved saved_for(const Tensor& trained, const Tensor& other) {
   return trained.requires_grad() ? Saved(other) : Saved();
 }
 
+/// Within a backward: the sum of the gradients that came to input `i` by other ways so far, handed over; undefined if
+/// there is none or the input is a leaf. A backward that adds it in a pass of its own saves the engine one: the
+/// gradient that it returns for the input must then contain it.
+Tensor take_gradient(size_t i);
+
 bool grad_enabled();
 
 /// Ops within its scope (in this thread) record nothing.

@@ -24,6 +24,14 @@ struct Visit {
   Tensor dy = {};
 };
 
+class Walk;
+// The node whose backward this thread runs.
+struct Running {
+  Walk* walk = nullptr;
+  const Node* node = nullptr;
+};
+thread_local Running running;
+
 class Walk {
  public:
   Walk(const std::shared_ptr<Node>& root, Tensor seed) {
@@ -31,6 +39,8 @@ class Walk {
     prune();
     visits_.back().dy = std::move(seed);
   }
+
+  Tensor take(const Edge& e) { return e.node ? std::exchange(at(e).dy, {}) : Tensor{}; }
 
   void run(bool retain_graph) {
     for (size_t i = visits_.size(); i-- > 0;) {
@@ -81,13 +91,18 @@ class Walk {
       if (needs[i]) accumulate(node.edges[i], std::exchange(grads[i], {}));
   }
 
-  static Grads call(const Node& node, Tensor dy, const Needs& needs) {
+  Grads call(const Node& node, Tensor dy, const Needs& needs) {
     struct Current {
       const char* previous;
-      explicit Current(const char* op) : previous(std::exchange(current_backward(), op)) {}
-      ~Current() { current_backward() = previous; }
+      Running previous_running;
+      Current(Walk* walk, const Node& n)
+          : previous(std::exchange(current_backward(), n.op)), previous_running(std::exchange(running, {walk, &n})) {}
+      ~Current() {
+        current_backward() = previous;
+        running = previous_running;
+      }
     };
-    const Current current(node.op);
+    const Current current(this, node);
     return node.backward(dy, needs);
   }
 
@@ -146,6 +161,12 @@ class Walk {
 };
 
 }  // namespace
+
+Tensor take_gradient(size_t i) {
+  check(running.walk && i < running.node->edges.size(), "take_gradient: no backward is running, or it has no input {}",
+        i);
+  return running.walk->take(running.node->edges[i]);
+}
 
 void Tensor::backward(Tensor seed, bool retain_graph) const {
   check(defined(), "backward: the tensor is undefined");

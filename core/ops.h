@@ -82,6 +82,10 @@ Tensor batch_norm(const Tensor& x, const Tensor& w, const Tensor& b, const Tenso
                   const Tensor& running_var, BatchNormOptions options = {}, const Tensor& residual = {});
 /// Over the last axis: x [..., C], w and b [C].
 Tensor layer_norm(const Tensor& x, const Tensor& w, const Tensor& b, double eps = 1e-5);
+/// {layer_norm(x + residual), x + residual} in one pass: the normalised branch and the residual stream of a
+/// transformer. x and residual are of one shape.
+std::pair<Tensor, Tensor> add_layer_norm(const Tensor& x, const Tensor& residual, const Tensor& w, const Tensor& b,
+                                         double eps = 1e-5);
 
 // ---- Attention.
 /// softmax(scale·q·kᵀ)·v for each head (Vaswani et al. 2017): q [B, Tq, H, D], k and v [B, Tk, H, D] → [B, Tq, H, D].

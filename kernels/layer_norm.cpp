@@ -9,13 +9,22 @@
 namespace holt {
 
 template <class B, class T>
-void layer_norm_forward(B, LayerNorm p, const T* x, const T* w, const T* b, T* y, acc_t<T>* mean, acc_t<T>* rstd) {
+void layer_norm_forward(B, LayerNorm p, const T* x, const T* residual, const T* w, const T* b, T* sum_out, T* y,
+                        acc_t<T>* mean, acc_t<T>* rstd) {
   using A = acc_t<T>;
   const int64_t C = p.cols;
   const Workspace wide(Device::cpu, std::is_same_v<T, A> ? 0 : 2 * C * sizeof(A));
   const A *ws = widen(C, w, wide.as<A>()), *bs = widen(C, b, wide.as<A>() + C);
-  for_rows<T, 1>(p.rows, C, 4 * C, [=](int64_t r, auto& buffer) {
+  for_rows<T, 2>(p.rows, C, 4 * C, [=](int64_t r, auto& buffer) {
     const A* xr = widen(C, x + r * C, buffer[0]);
+    if (residual) {
+      const A* const add = widen(C, residual + r * C, buffer[1]);
+      A* const total = room(sum_out + r * C, buffer[1]);
+#pragma omp simd
+      for (int64_t c = 0; c < C; ++c) total[c] = xr[c] + add[c];
+      narrow(C, total, sum_out + r * C);
+      xr = widen(C, sum_out + r * C, buffer[0]);
+    }
     A* yr = room(y + r * C, buffer[0]);
     A sum = 0, squares = 0;
 #pragma omp simd reduction(+ : sum)
@@ -61,7 +70,7 @@ void backward_row(int64_t C, const A* dy, const A* x, const A* w, A m, A s, A* d
 
 template <class B, class T>
 void layer_norm_backward(B, LayerNorm p, const T* dy, const T* x, const T* w, const acc_t<T>* mean,
-                         const acc_t<T>* rstd, T* dx, T* dw, T* db) {
+                         const acc_t<T>* rstd, const T* dsum, T* dx, T* dw, T* db) {
   using A = acc_t<T>;
   const int64_t C = p.cols;
   const int64_t chunks = (p.rows + kRowsPerChunk - 1) / kRowsPerChunk;
@@ -73,7 +82,7 @@ void layer_norm_backward(B, LayerNorm p, const T* dy, const T* x, const T* w, co
   const auto row = !dx    ? backward_row<true, false, A>
                    : sums ? backward_row<true, true, A>
                           : backward_row<false, true, A>;
-  for_rows<T, 2>(chunks, C, kRowsPerChunk * 6 * C, [&](int64_t k, auto& buffer) {
+  for_rows<T, 3>(chunks, C, kRowsPerChunk * 6 * C, [&](int64_t k, auto& buffer) {
     A* dwk = sums ? partial.as<A>() + 2 * k * C : nullptr;
     A* dbk = sums ? dwk + C : nullptr;
     if (sums) std::fill(dwk, dwk + 2 * C, A(0));
@@ -81,7 +90,13 @@ void layer_norm_backward(B, LayerNorm p, const T* dy, const T* x, const T* w, co
       const A *dyr = widen(C, dy + r * C, buffer[0]), *xr = widen(C, x + r * C, buffer[1]);
       A* dxr = dx ? room(dx + r * C, buffer[0]) : nullptr;
       row(C, dyr, xr, ws, mean[r], rstd[r], dxr, dwk, dbk);
-      if (dx) narrow(C, dxr, dx + r * C);
+      if (!dx) continue;
+      if (dsum) {
+        const A* const add = widen(C, dsum + r * C, buffer[2]);
+#pragma omp simd
+        for (int64_t c = 0; c < C; ++c) dxr[c] += add[c];
+      }
+      narrow(C, dxr, dx + r * C);
     }
   });
   for (T* out : {dw, db}) {
@@ -98,9 +113,10 @@ void layer_norm_backward(B, LayerNorm p, const T* dy, const T* x, const T* w, co
 }
 
 #define INSTANTIATE(T)                                                                                              \
-  template void layer_norm_forward(Cpu, LayerNorm, const T*, const T*, const T*, T*, acc_t<T>*, acc_t<T>*);         \
+  template void layer_norm_forward(Cpu, LayerNorm, const T*, const T*, const T*, const T*, T*, T*, acc_t<T>*,       \
+                                   acc_t<T>*);                                                                      \
   template void layer_norm_backward(Cpu, LayerNorm, const T*, const T*, const T*, const acc_t<T>*, const acc_t<T>*, \
-                                    T*, T*, T*);
+                                    const T*, T*, T*, T*);
 INSTANTIATE(float)
 INSTANTIATE(bf16)
 INSTANTIATE(f16)

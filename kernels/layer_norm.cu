@@ -11,9 +11,14 @@ constexpr int kThreads = 128;  // four rows a block, where a warp takes a row
 
 // Rung 1, naive: one thread a row. Neighbouring threads read addresses cols·sizeof(T) apart: 32 sectors a request.
 template <class T>
-__global__ void forward_naive(LayerNorm p, const T* x, const T* w, const T* b, T* y, float* mean, float* rstd) {
+__global__ void forward_naive(LayerNorm p, const T* x, const T* residual, const T* w, const T* b, T* total, T* y,
+                              float* mean, float* rstd) {
   const int64_t r = int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
   if (r >= p.rows) return;
+  if (residual) {
+    for (int64_t c = r * p.cols; c < (r + 1) * p.cols; ++c) total[c] = T(float(x[c]) + float(residual[c]));
+    x = total;
+  }
   float sum = 0, squares = 0;
   for (int64_t c = 0; c < p.cols; ++c) sum += float(x[r * p.cols + c]);
   const float m = sum / p.cols;
@@ -31,12 +36,19 @@ __global__ void forward_naive(LayerNorm p, const T* x, const T* w, const T* b, T
 // Rung 2, warp: one warp a row, so lanes read neighbours and the sums never leave the registers. Each pass reads the
 // row again, from L1 or L2 after the first.
 template <class T>
-__global__ void forward_warp(LayerNorm p, const T* x, const T* w, const T* b, T* y, float* mean, float* rstd) {
+__global__ void forward_warp(LayerNorm p, const T* x, const T* residual, const T* w, const T* b, T* total, T* y,
+                             float* mean, float* rstd) {
   const int64_t r = int64_t{blockIdx.x} * (blockDim.x / 32) + threadIdx.x / 32;
   if (r >= p.rows) return;  // whole warps leave together: the shuffles below stay legal
   const int lane = threadIdx.x % 32;
   x += r * p.cols;
   y += r * p.cols;
+  if (residual) {  // each lane reads again only what it wrote itself
+    residual += r * p.cols;
+    total += r * p.cols;
+    for (int64_t c = lane; c < p.cols; c += 32) total[c] = T(float(x[c]) + float(residual[c]));
+    x = total;
+  }
   float sum = 0, squares = 0;
   for (int64_t c = lane; c < p.cols; c += 32) sum += float(x[c]);
   const float m = warp_sum(sum) / p.cols;
@@ -55,7 +67,8 @@ __global__ void forward_warp(LayerNorm p, const T* x, const T* w, const T* b, T*
 // Rung 3, vec16: 16 bytes a lane and access, and a row of up to 32·PerLane vectors stays in registers: it is read once,
 // which is all that the op must move. Needs 16-byte alignment of every row.
 template <class T, int PerLane>
-__global__ void forward_vec16(LayerNorm p, const T* x, const T* w, const T* b, T* y, float* mean, float* rstd) {
+__global__ void forward_vec16(LayerNorm p, const T* x, const T* residual, const T* w, const T* b, T* total, T* y,
+                              float* mean, float* rstd) {
   constexpr int N = Vec<T>::size;
   const int64_t r = int64_t{blockIdx.x} * (blockDim.x / 32) + threadIdx.x / 32;
   if (r >= p.rows) return;
@@ -69,6 +82,11 @@ __global__ void forward_vec16(LayerNorm p, const T* x, const T* w, const T* b, T
     const int v = lane + 32 * k;
     if (v >= vectors) continue;
     kept[k] = load16(x + v * N);
+    if (residual) {
+      const Vec<T> add = load16(residual + r * p.cols + v * N);
+      for (int i = 0; i < N; ++i) kept[k][i] = T(float(kept[k][i]) + float(add[i]));
+      store16(total + r * p.cols + v * N, kept[k]);
+    }
     for (int i = 0; i < N; ++i) sum += float(kept[k][i]);
   }
   const float m = warp_sum(sum) / p.cols;
@@ -96,28 +114,31 @@ __global__ void forward_vec16(LayerNorm p, const T* x, const T* w, const T* b, T
 }
 
 template <class T>
-void run_naive(Gpu gpu, LayerNorm p, const T* x, const T* w, const T* b, T* y, float* mean, float* rstd) {
-  launch<forward_naive<T>>(gpu, {cdiv(p.rows, kThreads), kThreads}, p, x, w, b, y, mean, rstd);
+void run_naive(Gpu gpu, LayerNorm p, const T* x, const T* residual, const T* w, const T* b, T* total, T* y, float* mean,
+               float* rstd) {
+  launch<forward_naive<T>>(gpu, {cdiv(p.rows, kThreads), kThreads}, p, x, residual, w, b, total, y, mean, rstd);
 }
 
 template <class T>
-void run_warp(Gpu gpu, LayerNorm p, const T* x, const T* w, const T* b, T* y, float* mean, float* rstd) {
-  launch<forward_warp<T>>(gpu, {cdiv(p.rows, kThreads / 32), kThreads}, p, x, w, b, y, mean, rstd);
+void run_warp(Gpu gpu, LayerNorm p, const T* x, const T* residual, const T* w, const T* b, T* total, T* y, float* mean,
+              float* rstd) {
+  launch<forward_warp<T>>(gpu, {cdiv(p.rows, kThreads / 32), kThreads}, p, x, residual, w, b, total, y, mean, rstd);
 }
 
 template <class T>
-void run_vec16(Gpu gpu, LayerNorm p, const T* x, const T* w, const T* b, T* y, float* mean, float* rstd) {
+void run_vec16(Gpu gpu, LayerNorm p, const T* x, const T* residual, const T* w, const T* b, T* total, T* y, float* mean,
+               float* rstd) {
   constexpr int N = Vec<T>::size;
   // Up to 8 vectors a lane fit in registers: 1024 columns of float, 2048 of a 16-bit type (ViT-H has 1280, ViT-B 768).
   // Longer or unaligned rows take rung 2.
-  const bool fits =
-      p.cols % N == 0 && p.cols <= 32 * 8 * N && aligned16(x) && aligned16(w) && aligned16(b) && aligned16(y);
-  if (!fits) return run_warp(gpu, p, x, w, b, y, mean, rstd);
+  const bool fits = p.cols % N == 0 && p.cols <= 32 * 8 * N && aligned16(x) && aligned16(residual) && aligned16(w) &&
+                    aligned16(b) && aligned16(total) && aligned16(y);
+  if (!fits) return run_warp(gpu, p, x, residual, w, b, total, y, mean, rstd);
   const LaunchShape shape{cdiv(p.rows, kThreads / 32), kThreads};
   if (p.cols <= 32 * 3 * N)
-    launch<forward_vec16<T, 3>>(gpu, shape, p, x, w, b, y, mean, rstd);
+    launch<forward_vec16<T, 3>>(gpu, shape, p, x, residual, w, b, total, y, mean, rstd);
   else
-    launch<forward_vec16<T, 8>>(gpu, shape, p, x, w, b, y, mean, rstd);
+    launch<forward_vec16<T, 8>>(gpu, shape, p, x, residual, w, b, total, y, mean, rstd);
 }
 
 // ---- Backward ----
@@ -125,7 +146,7 @@ void run_vec16(Gpu gpu, LayerNorm p, const T* x, const T* w, const T* b, T* y, f
 // Rung 1, naive: one thread a row for dx; one thread a column for dw and db, which walks all rows.
 template <class T>
 __global__ void backward_dx_naive(LayerNorm p, const T* dy, const T* x, const T* w, const float* mean,
-                                  const float* rstd, T* dx) {
+                                  const float* rstd, const T* dsum, T* dx) {
   const int64_t r = int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
   if (r >= p.rows) return;
   float g_sum = 0, gx_sum = 0;
@@ -136,7 +157,8 @@ __global__ void backward_dx_naive(LayerNorm p, const T* dy, const T* x, const T*
   }
   for (int64_t c = 0; c < p.cols; ++c) {
     const float g = float(dy[r * p.cols + c]) * float(w[c]), xhat = (float(x[r * p.cols + c]) - mean[r]) * rstd[r];
-    dx[r * p.cols + c] = T(rstd[r] * (g - g_sum / p.cols - xhat * gx_sum / p.cols));
+    const float other = dsum ? float(dsum[r * p.cols + c]) : 0.0f;
+    dx[r * p.cols + c] = T(rstd[r] * (g - g_sum / p.cols - xhat * gx_sum / p.cols) + other);
   }
 }
 
@@ -157,13 +179,14 @@ __global__ void backward_dw_naive(LayerNorm p, const T* dy, const T* x, const fl
 // Rung 2, warp: a warp a row for dx.
 template <class T>
 __global__ void backward_dx_warp(LayerNorm p, const T* dy, const T* x, const T* w, const float* mean, const float* rstd,
-                                 T* dx) {
+                                 const T* dsum, T* dx) {
   const int64_t r = int64_t{blockIdx.x} * (blockDim.x / 32) + threadIdx.x / 32;
   if (r >= p.rows) return;
   const int lane = threadIdx.x % 32;
   dy += r * p.cols;
   x += r * p.cols;
   dx += r * p.cols;
+  if (dsum) dsum += r * p.cols;
   const float m = mean[r], s = rstd[r];
   float g_sum = 0, gx_sum = 0;
   for (int64_t c = lane; c < p.cols; c += 32) {
@@ -173,7 +196,8 @@ __global__ void backward_dx_warp(LayerNorm p, const T* dy, const T* x, const T* 
   }
   const float g_mean = warp_sum(g_sum) / p.cols, gx_mean = warp_sum(gx_sum) / p.cols;
   for (int64_t c = lane; c < p.cols; c += 32)
-    dx[c] = T(s * (float(dy[c]) * float(w[c]) - g_mean - (float(x[c]) - m) * s * gx_mean));
+    dx[c] =
+        T(s * (float(dy[c]) * float(w[c]) - g_mean - (float(x[c]) - m) * s * gx_mean) + (dsum ? float(dsum[c]) : 0.0f));
 }
 
 // … and for dw, db: a block sums kRows rows of 32 columns, 8 rows at a time (lanes on neighbouring columns, so every
@@ -223,15 +247,15 @@ __global__ void backward_dw_total(LayerNorm p, int parts, const float* partial, 
 
 template <class T>
 void run_backward_naive(Gpu gpu, LayerNorm p, const T* dy, const T* x, const T* w, const float* mean, const float* rstd,
-                        T* dx, T* dw, T* db) {
-  if (dx) launch<backward_dx_naive<T>>(gpu, {cdiv(p.rows, kThreads), kThreads}, p, dy, x, w, mean, rstd, dx);
+                        const T* dsum, T* dx, T* dw, T* db) {
+  if (dx) launch<backward_dx_naive<T>>(gpu, {cdiv(p.rows, kThreads), kThreads}, p, dy, x, w, mean, rstd, dsum, dx);
   if (dw || db) launch<backward_dw_naive<T>>(gpu, {cdiv(p.cols, kThreads), kThreads}, p, dy, x, mean, rstd, dw, db);
 }
 
 template <class T>
 void run_backward_warp(Gpu gpu, LayerNorm p, const T* dy, const T* x, const T* w, const float* mean, const float* rstd,
-                       T* dx, T* dw, T* db) {
-  if (dx) launch<backward_dx_warp<T>>(gpu, {cdiv(p.rows, kThreads / 32), kThreads}, p, dy, x, w, mean, rstd, dx);
+                       const T* dsum, T* dx, T* dw, T* db) {
+  if (dx) launch<backward_dx_warp<T>>(gpu, {cdiv(p.rows, kThreads / 32), kThreads}, p, dy, x, w, mean, rstd, dsum, dx);
   if (!dw && !db) return;
   const int64_t parts = cdiv(p.rows, kRows);
   const Workspace partial(gpu, 2 * parts * p.cols * sizeof(float));
@@ -244,22 +268,23 @@ void run_backward_warp(Gpu gpu, LayerNorm p, const T* dy, const T* x, const T* w
 }  // namespace
 
 template <class B, class T>
-void layer_norm_forward(B gpu, LayerNorm p, const T* x, const T* w, const T* b, T* y, acc_t<T>* mean, acc_t<T>* rstd) {
+void layer_norm_forward(B gpu, LayerNorm p, const T* x, const T* residual, const T* w, const T* b, T* sum, T* y,
+                        acc_t<T>* mean, acc_t<T>* rstd) {
   constexpr decltype(&run_naive<T>) rungs[] = {run_naive<T>, run_warp<T>, run_vec16<T>};
-  rungs[layer_norm_forward_rungs.pick("vec16")](gpu, p, x, w, b, y, mean, rstd);
+  rungs[layer_norm_forward_rungs.pick("vec16")](gpu, p, x, residual, w, b, sum, y, mean, rstd);
 }
 
 template <class B, class T>
 void layer_norm_backward(B gpu, LayerNorm p, const T* dy, const T* x, const T* w, const acc_t<T>* mean,
-                         const acc_t<T>* rstd, T* dx, T* dw, T* db) {
+                         const acc_t<T>* rstd, const T* dsum, T* dx, T* dw, T* db) {
   constexpr decltype(&run_backward_naive<T>) rungs[] = {run_backward_naive<T>, run_backward_warp<T>};
-  rungs[layer_norm_backward_rungs.pick("warp")](gpu, p, dy, x, w, mean, rstd, dx, dw, db);
+  rungs[layer_norm_backward_rungs.pick("warp")](gpu, p, dy, x, w, mean, rstd, dsum, dx, dw, db);
 }
 
-#define INSTANTIATE(T)                                                                                                \
-  template void layer_norm_forward(Gpu, LayerNorm, const T*, const T*, const T*, T*, float*, float*);                 \
-  template void layer_norm_backward(Gpu, LayerNorm, const T*, const T*, const T*, const float*, const float*, T*, T*, \
-                                    T*);
+#define INSTANTIATE(T)                                                                                              \
+  template void layer_norm_forward(Gpu, LayerNorm, const T*, const T*, const T*, const T*, T*, T*, float*, float*); \
+  template void layer_norm_backward(Gpu, LayerNorm, const T*, const T*, const T*, const float*, const float*,       \
+                                    const T*, T*, T*, T*);
 INSTANTIATE(float)
 INSTANTIATE(bf16)
 INSTANTIATE(f16)

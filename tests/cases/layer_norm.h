@@ -3,6 +3,7 @@
 #include "core/ops.h"
 #include "kernels/layer_norm.h"
 #include "tests/harness/case.h"
+#include "tests/harness/element.h"
 
 namespace holt::test {
 
@@ -13,16 +14,31 @@ struct LayerNormInput {
   double condition = 1;  // |mean| / σ: how much of a value's digits the subtraction of the mean cancels
 };
 
-inline Case layer_norm_forward_case(const LayerNormInput& in, DType t) {
+// x as t holds it.
+inline double rounded(DType t, double x) {
+  alignas(8) unsigned char cell[8];
+  store(t, cell, 0, x);
+  return load(t, cell, 0);
+}
+
+// residual: the input is a sum, which the call makes and writes.
+inline Case layer_norm_forward_case(const LayerNormInput& in, DType t, bool residual = false) {
   const int64_t R = in.rows, C = in.cols;
   const double eps = 1e-5;
   const DType stats = t == DType::f64 ? DType::f64 : DType::f32;
-  Case c{"layer_norm_forward", format("[{}, {}]{}", R, C, in.name), t};
-  c.args = {{"x", Argument::in, t, R * C, in.x},          {"w", Argument::in, t, C, uniform_values(2, 0.5, 1.5)},
-            {"b", Argument::in, t, C, uniform_values(3)}, {"y", Argument::out, t, R * C, {}, C, in.condition},
-            {"mean", Argument::out, stats, R, {}, C},     {"rstd", Argument::out, stats, R, {}, C, in.condition}};
+  Case c{"layer_norm_forward", format("[{}, {}]{}{}", R, C, residual ? " residual" : "", in.name), t};
+  c.args = {{"x", Argument::in, t, R * C, in.x},
+            {"w", Argument::in, t, C, uniform_values(2, 0.5, 1.5)},
+            {"b", Argument::in, t, C, uniform_values(3)},
+            {"y", Argument::out, t, R * C, {}, C, in.condition},
+            {"mean", Argument::out, stats, R, {}, C},
+            {"rstd", Argument::out, stats, R, {}, C, in.condition},
+            {"residual", Argument::in, t, residual ? R * C : -1, normal_values(9)},
+            {"sum", Argument::out, t, residual ? R * C : -1, {}, 1, 1, true}};
   c.reference = [=](Values& v) {
-    auto &x = v[0], &w = v[1], &b = v[2], &y = v[3], &mean = v[4], &rstd = v[5];
+    auto &w = v[1], &b = v[2], &y = v[3], &mean = v[4], &rstd = v[5], &sum = v[7];
+    for (size_t i = 0; i < sum.size(); ++i) sum[i] = rounded(t, v[0][i] + v[6][i]);
+    const auto& x = residual ? sum : v[0];
     for (int64_t r = 0; r < R; ++r) {
       double m = 0, var = 0;
       for (int64_t k = 0; k < C; ++k) m += x[r * C + k] / C;
@@ -34,21 +50,23 @@ inline Case layer_norm_forward_case(const LayerNormInput& in, DType t) {
   };
   c.run = [=](Device d, const std::vector<void*>& p) {
     on(d, t, "layer_norm", Floats{}, [&]<class T>(auto dev, T) {
-      layer_norm_forward(dev, LayerNorm{R, C, eps}, as<const T>(p[0]), as<const T>(p[1]), as<const T>(p[2]),
-                         as<T>(p[3]), as<acc_t<T>>(p[4]), as<acc_t<T>>(p[5]));
+      layer_norm_forward(dev, LayerNorm{R, C, eps}, as<const T>(p[0]), as<const T>(p[6]), as<const T>(p[1]),
+                         as<const T>(p[2]), as<T>(p[7]), as<T>(p[3]), as<acc_t<T>>(p[4]), as<acc_t<T>>(p[5]));
     });
   };
   c.rungs.assign(layer_norm_forward_rungs.names.begin(), layer_norm_forward_rungs.names.end());
-  c.bytes = 2.0 * R * C * size_of(t);
+  c.bytes = (residual ? 4.0 : 2.0) * R * C * size_of(t);
   c.flops = 8.0 * R * C;
   return c;
 }
 
-// wants: which of dx, dw, db the caller asks for.
-inline Case layer_norm_backward_case(int64_t R, int64_t C, DType t, std::array<bool, 3> wants) {
+// wants: which of dx, dw, db the caller asks for. residual: dx has a second part.
+inline Case layer_norm_backward_case(int64_t R, int64_t C, DType t, std::array<bool, 3> wants, bool residual = false) {
   const DType stats = t == DType::f64 ? DType::f64 : DType::f32;
   Case c{"layer_norm_backward",
-         format("[{}, {}]{}{}{}", R, C, wants[0] ? " dx" : "", wants[1] ? " dw" : "", wants[2] ? " db" : ""), t};
+         format("[{}, {}]{}{}{}{}", R, C, residual ? " residual" : "", wants[0] ? " dx" : "", wants[1] ? " dw" : "",
+                wants[2] ? " db" : ""),
+         t};
   // A size of −1 is a null pointer.
   c.args = {{"dy", Argument::in, t, R * C, uniform_values(4)},
             {"x", Argument::in, t, R * C, normal_values(5)},
@@ -57,7 +75,8 @@ inline Case layer_norm_backward_case(int64_t R, int64_t C, DType t, std::array<b
             {"rstd", Argument::in, stats, R, uniform_values(8, 0.9, 1.1)},
             {"dx", Argument::out, t, wants[0] ? R * C : -1, {}, C},
             {"dw", Argument::out, t, wants[1] ? C : -1, {}, R},
-            {"db", Argument::out, t, wants[2] ? C : -1, {}, R}};
+            {"db", Argument::out, t, wants[2] ? C : -1, {}, R},
+            {"dsum", Argument::in, t, residual ? R * C : -1, normal_values(9)}};
   c.reference = [=](Values& v) {
     auto &dy = v[0], &x = v[1], &w = v[2], &mean = v[3], &rstd = v[4], &dx = v[5], &dw = v[6], &db = v[7];
     std::fill(dw.begin(), dw.end(), 0);
@@ -71,17 +90,21 @@ inline Case layer_norm_backward_case(int64_t R, int64_t C, DType t, std::array<b
         if (wants[1]) dw[k] += dy[r * C + k] * xhat(k);
         if (wants[2]) db[k] += dy[r * C + k];
       }
-      for (int64_t k = 0; wants[0] && k < C; ++k) dx[r * C + k] = rstd[r] * (dy[r * C + k] * w[k] - g - xhat(k) * gx);
+      for (int64_t k = 0; wants[0] && k < C; ++k) {
+        const double other = residual ? v[8][r * C + k] : 0;
+        dx[r * C + k] = rstd[r] * (dy[r * C + k] * w[k] - g - xhat(k) * gx) + other;
+      }
     }
   };
   c.run = [=](Device d, const std::vector<void*>& p) {
     on(d, t, "layer_norm", Floats{}, [&]<class T>(auto dev, T) {
       layer_norm_backward(dev, LayerNorm{R, C, 1e-5}, as<const T>(p[0]), as<const T>(p[1]), as<const T>(p[2]),
-                          as<const acc_t<T>>(p[3]), as<const acc_t<T>>(p[4]), as<T>(p[5]), as<T>(p[6]), as<T>(p[7]));
+                          as<const acc_t<T>>(p[3]), as<const acc_t<T>>(p[4]), as<const T>(p[8]), as<T>(p[5]),
+                          as<T>(p[6]), as<T>(p[7]));
     });
   };
   c.rungs.assign(layer_norm_backward_rungs.names.begin(), layer_norm_backward_rungs.names.end());
-  c.bytes = 3.0 * R * C * size_of(t);
+  c.bytes = (residual ? 4.0 : 3.0) * R * C * size_of(t);
   c.flops = 14.0 * R * C;
   return c;
 }
@@ -94,6 +117,8 @@ inline std::vector<Case> layer_norm_cases(Scope scope) {
            {std::pair<int64_t, int64_t>{64 * 197, 768}, {64 * 197, 1024}}) {  // ViT-B, ViT-L, batch 64
         cases.push_back(layer_norm_forward_case({rows, cols, "", normal_values(1)}, t));
         cases.push_back(layer_norm_backward_case(rows, cols, t, {true, true, true}));
+        cases.push_back(layer_norm_forward_case({rows, cols, "", normal_values(1)}, t, true));
+        cases.push_back(layer_norm_backward_case(rows, cols, t, {true, true, true}, true));
       }
     return cases;
   }
@@ -108,6 +133,8 @@ inline std::vector<Case> layer_norm_cases(Scope scope) {
     for (auto [rows, cols] : {std::pair<int64_t, int64_t>{5, 40}, {5, 33}}) {
       cases.push_back(layer_norm_forward_case({rows, cols, "", normal_values(1)}, DType::f32));
       cases.push_back(layer_norm_backward_case(rows, cols, DType::f32, {true, true, true}));
+      cases.push_back(layer_norm_forward_case({rows, cols, "", normal_values(1)}, DType::f32, true));
+      cases.push_back(layer_norm_backward_case(rows, cols, DType::f32, {true, true, true}, true));
     }
     return cases;
   }
@@ -120,6 +147,11 @@ inline std::vector<Case> layer_norm_cases(Scope scope) {
     cases.push_back(layer_norm_forward_case({197, 192, " ViT-Ti", normal_values(1)}, t));
     for (auto wants : {std::array{true, false, false}, {false, true, false}, {false, false, true}, {true, true, true}})
       cases.push_back(layer_norm_backward_case(600, 96, t, wants));
+    for (int64_t cols : {33, 768, 1025}) {
+      cases.push_back(layer_norm_forward_case({5, cols, "", normal_values(1)}, t, true));
+      cases.push_back(layer_norm_backward_case(5, cols, t, {true, true, true}, true));
+      cases.push_back(layer_norm_backward_case(5, cols, t, {true, false, false}, true));
+    }
     // Constant rows: the variance is 0 and eps alone keeps rstd finite, so y is b.
     cases.push_back(layer_norm_forward_case({3, 64, " constant", constant_values(0.75)}, t));
   }
@@ -130,10 +162,19 @@ inline std::vector<Case> layer_norm_cases(Scope scope) {
 
 inline std::vector<Gradient> layer_norm_gradients() {
   Generator g(1);
-  return {{"layer_norm",
-           [](const std::vector<Tensor>& in) { return layer_norm(in[0], in[1], in[2], 1e-5); },
-           {normal({3, 2, 7}, 0.3, 1, g, DType::f64), uniform({7}, 0.5, 1.5, g, DType::f64),
-            normal({7}, 0, 1, g, DType::f64)}}};
+  return {
+      {"layer_norm",
+       [](const std::vector<Tensor>& in) { return layer_norm(in[0], in[1], in[2], 1e-5); },
+       {normal({3, 2, 7}, 0.3, 1, g, DType::f64), uniform({7}, 0.5, 1.5, g, DType::f64),
+        normal({7}, 0, 1, g, DType::f64)}},
+      // The sum goes on beside the normalised one, as in a transformer: its gradient is added in layer norm's own pass.
+      {"add_layer_norm",
+       [](const std::vector<Tensor>& in) {
+         const auto [y, sum] = add_layer_norm(in[0], in[1], in[2], in[3], 1e-5);
+         return y * 2 + sum * sum;
+       },
+       {normal({3, 7}, 0.3, 1, g, DType::f64), normal({3, 7}, 0, 1, g, DType::f64),
+        uniform({7}, 0.5, 1.5, g, DType::f64), normal({7}, 0, 1, g, DType::f64)}}};
 }
 
 static const CaseFamily layer_norm_family{"layer_norm", layer_norm_cases, layer_norm_gradients};
