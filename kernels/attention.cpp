@@ -35,11 +35,12 @@ struct Scratch {
   A *scores, *o, *max, *sum;
   In* weights;  // the scores' exponentials: over them where In is what they are
 
-  size_t place(char* at) {
-    char* const begin = at;
+  // Points the members into `memory`, or at nothing if that is null. Returns how many bytes it takes.
+  size_t place(char* memory) {
+    size_t used = 0;
     const auto take = [&]<class X>(X*& p, int64_t n) {
-      p = reinterpret_cast<X*>(at);
-      at += round_up(n * static_cast<int64_t>(sizeof(X)), 64);
+      p = memory ? reinterpret_cast<X*>(memory + used) : nullptr;
+      used += round_up(n * static_cast<int64_t>(sizeof(X)), 64);
     };
     take(q, kQueryBlock * depth);
     take(k, keys_ * depth);
@@ -52,7 +53,7 @@ struct Scratch {
       weights = scores;
     else
       take(weights, kQueryBlock * key_step / Traits<In>::per_element);
-    return at - begin;
+    return used;
   }
 
  private:

@@ -15,7 +15,8 @@
 // larger scores come (online softmax, Milakov & Gimelshein 2018). The backward computes the scores anew from lse.
 //
 // Bytes: forward (2·Tq + 2·Tk)·B·H·D·sizeof(T), backward (4·Tq + 4·Tk)·B·H·D·sizeof(T), and the vectors lse and delta.
-// Flops: forward 4·B·H·Tq·Tk·D, backward 10·B·H·Tq·Tk·D. Bound by arithmetic from about a hundred keys on.
+// Flops: forward 4·B·H·Tq·Tk·D, backward 10·B·H·Tq·Tk·D. A forward makes Tk/sizeof(T)
+// flops of a byte: with f32 bound by arithmetic from about a hundred keys on, on tensor cores from several hundred.
 // Numerics: sums and softmax in acc_t<T>. Where the processor multiplies 16-bit numbers (tensor cores, AVX512_BF16), p
 // and ds are rounded to T before they are multiplied: an error of eps(T)/2 in each term of a sum, none in its weight.
 #pragma once

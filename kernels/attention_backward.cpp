@@ -32,17 +32,18 @@ struct Scratch {
         step(round_up(std::min(p.keys, kKeyBlock), kTileCols<In>)),
         keys_(round_up(std::min(p.keys, kKeyChunk), kTileCols<In>)) {}
 
-  size_t place(char* at) {
-    char* const begin = at;
+  int64_t left_step() const { return std::is_same_v<In, Pair> ? depth : width; }
+
+  // Points the members into `memory`, or at nothing if that is null. Returns how many bytes it takes.
+  size_t place(char* memory) {
+    size_t used = 0;
     const auto take = [&]<class X>(X*& p, int64_t n) {
-      p = reinterpret_cast<X*>(at);
-      at += round_up(n * static_cast<int64_t>(sizeof(X)), 64);
+      p = memory ? reinterpret_cast<X*>(memory + used) : nullptr;
+      used += round_up(n * static_cast<int64_t>(sizeof(X)), 64);
     };
     take(k_columns, keys_ * depth);
     take(v_columns, keys_ * depth);
     take(k_rows, elements<In>(keys_) * width);
-    take(q_left, kQueryBlock * depth);
-    take(dout_left, kQueryBlock * depth);
     take(q_rows, elements<In>(kQueryBlock) * width);
     take(dout_rows, elements<In>(kQueryBlock) * width);
     take(dk, keys_ * width);
@@ -51,15 +52,19 @@ struct Scratch {
     take(delta, kQueryBlock);
     take(scores, kQueryBlock * step);
     take(dscores, kQueryBlock * step);
-    if constexpr (std::is_same_v<In, A>) {
+    if constexpr (std::is_same_v<In, A>) {  // one packing serves both sides
+      q_left = q_rows;
+      dout_left = dout_rows;
       p_columns = scores;
       ds_columns = ds_left = dscores;
     } else {
+      take(q_left, kQueryBlock * depth);
+      take(dout_left, kQueryBlock * depth);
       take(p_columns, elements<In>(kQueryBlock) * step);
       take(ds_columns, elements<In>(kQueryBlock) * step);
       take(ds_left, kQueryBlock * elements<In>(step));
     }
-    return at - begin;
+    return used;
   }
 
  private:
@@ -133,8 +138,10 @@ void backward_chunk(const Attention& p, int64_t keys, const T* dout, const T* q,
   for (int64_t first = 0; first < p.queries; first += kQueryBlock) {
     const int64_t rows = std::min(kQueryBlock, p.queries - first), depth = elements<In>(rows);
     const T *dout_block = dout + first * o_pitch, *q_block = q + first * p.q_pitch, *o_block = o + first * o_pitch;
-    pack_left<In>(rows, D, q_block, p.q_pitch, 1, s.q_left, s.depth);
-    pack_left<In>(rows, D, dout_block, o_pitch, 1, s.dout_left, s.depth);
+    if constexpr (std::is_same_v<In, Pair>) {
+      pack_left<In>(rows, D, q_block, p.q_pitch, 1, s.q_left, s.left_step());
+      pack_left<In>(rows, D, dout_block, o_pitch, 1, s.dout_left, s.left_step());
+    }
     pack_rows<In>(rows, D, q_block, p.q_pitch, 1, s.q_rows, s.width);
     pack_rows<In>(rows, D, dout_block, o_pitch, 1, s.dout_rows, s.width);
     for (int64_t r = 0; r < rows; ++r) {
@@ -145,10 +152,10 @@ void backward_chunk(const Attention& p, int64_t keys, const T* dout, const T* q,
     }
     for (int64_t j = 0; j < keys; j += kKeyBlock) {
       const int64_t n = std::min(kKeyBlock, keys - j), at = j / kTileCols<In> * panel;
-      product<In>(rows, n, s.depth, {s.q_left, s.depth, 1}, {s.k_columns + at, kTileCols<In>, panel}, s.scores, s.step,
-                  false);
-      product<In>(rows, n, s.depth, {s.dout_left, s.depth, 1}, {s.v_columns + at, kTileCols<In>, panel}, s.dscores,
+      product<In>(rows, n, s.depth, {s.q_left, s.left_step(), 1}, {s.k_columns + at, kTileCols<In>, panel}, s.scores,
                   s.step, false);
+      product<In>(rows, n, s.depth, {s.dout_left, s.left_step(), 1}, {s.v_columns + at, kTileCols<In>, panel},
+                  s.dscores, s.step, false);
       for (int64_t r = 0; r < rows; ++r)
         scores_to_gradients(n, scale, lse[first + r], s.delta[r], s.scores + r * s.step, s.dscores + r * s.step);
       if (weights) {

@@ -1,10 +1,10 @@
 // What the flash kernels of attention.cu and attention_backward.cu share. All three products of rows by rows look the
 // same: a block keeps `rows` rows of one side (its own) and walks over the other side's, `cols` at a time:
 //
-//   forward     own: queries                 the other side: keys, values                  s = q·kᵀ      o += p·v
-//   dq          own: queries, do             the other side: keys, values                  s, do·vᵀ      dq += ds·k
-//   dk, dv      own: keys, values            the other side: queries, do                   sᵀ, v·doᵀ     dv += pᵀ·do,
-//   dk += dsᵀ·q
+//             own          the other side     scores            sums
+//   forward   queries      keys, values       q·kᵀ              o += p·v
+//   dq        queries, do  keys, values       q·kᵀ, do·vᵀ       dq += ds·k
+//   dk, dv    keys, values queries, do        k·qᵀ, v·doᵀ       dv += pᵀ·do, dk += dsᵀ·q
 //
 // An engine does the arithmetic of a tile: attention_mma.cuh for 16-bit types, attention_register.cuh for f32. Scores
 // stay in registers. With E an engine:

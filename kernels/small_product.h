@@ -34,7 +34,7 @@ inline constexpr int kVectorBytes = 16, kTileVectors = 2;
 inline constexpr int kTileRows = 6;
 
 /// Two bf16, the one with the lower index along k in the lower half.
-enum class Pair : uint32_t {};
+enum class [[gnu::may_alias]] Pair : uint32_t {};
 
 template <class In>
 struct Traits {
