@@ -6,16 +6,16 @@
 set(HOLT_CUDNN_FRONTEND "" CACHE PATH "Folder of cudnn-frontend, or of cudnn_frontend.h; empty: looked for")
 set(HOLT_HAS_CUDNN OFF)
 
-if(HOLT_HAS_CUDA AND NOT HOLT_CUDA STREQUAL "DOUBLE")
+if(HOLT_HAS_CUDA)
   set(why "")
   find_package(cudnn_frontend CONFIG QUIET)
-  find_path(HOLT_CUDNN_HEADER cudnn_graph.h HINTS ${CUDAToolkit_INCLUDE_DIRS})
+  find_path(HOLT_CUDNN_HEADER cudnn_graph.h HINTS ${CUDAToolkit_INCLUDE_DIRS} ${HOLT_CUDA_INCLUDE})
   unset(HOLT_CUDNN_FRONTEND_HEADER CACHE)  # it may have been fetched since
   find_path(HOLT_CUDNN_FRONTEND_HEADER cudnn_frontend.h
     HINTS ${HOLT_CUDNN_FRONTEND} ${HOLT_CUDNN_FRONTEND}/include ${cudnn_frontend_DIR}/../../../include
     ${CMAKE_SOURCE_DIR}/build/cudnn_frontend/include ${CUDAToolkit_INCLUDE_DIRS})
   if(NOT HOLT_CUDNN_HEADER)
-    set(why "cudnn_graph.h of cuDNN 9 or newer is not in ${CUDAToolkit_INCLUDE_DIRS}")
+    set(why "cudnn_graph.h of cuDNN 9 or newer was not found")
   elseif(NOT HOLT_CUDNN_FRONTEND_HEADER)
     set(why "cudnn_frontend.h was not found; -DHOLT_CUDNN_FRONTEND=<folder> names it")
   else()

@@ -51,15 +51,12 @@ Key key_of(const Problem& p) {
 }
 
 bool timing_wanted() {
-  static const bool on = [] {
-    const char* env = std::getenv("HOLT_CUDNN_TIMING");
-    const std::string_view text = env ? env : "";
-    check(text.empty() || text == "0" || text == "1",
-          "HOLT_CUDNN_TIMING: expected 0 (cuDNN's heuristics choose) or 1 (the fastest of several, timed), got '{}'",
-          text);
-    return text == "1";
-  }();
-  return on;
+  const char* env = std::getenv("HOLT_CUDNN_TIMING");
+  const std::string_view text = env ? env : "";
+  check(text.empty() || text == "0" || text == "1",
+        "HOLT_CUDNN_TIMING: expected 0 (cuDNN's heuristics choose) or 1 (the fastest of several, timed), got '{}'",
+        text);
+  return text == "1";
 }
 
 // Seconds of one run: the least of five, after one to warm up. The output is written each time, with what the caller

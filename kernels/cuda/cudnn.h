@@ -10,7 +10,7 @@
 // Not used although cuDNN has it: batch-norm statistics in the forward convolution (genstats). No GPU of tests/gpu/
 // gets an engine for convolution + genstats without being there, so that it cannot be tested; and its sum of squares
 // loses the variance where |mean| ≫ σ, which batch_norm.h rules out. Also not used: addition in the epilogue; no op
-// asks for it (ResNet adds after batch norm). cuDNN's relu may give 0 for NaN, where holt's gives NaN.
+// asks for it (ResNet adds after batch norm).
 //
 // Capture into a CUDA graph: a problem's first call plans, and a thread's first call starts cuDNN; both allocate, so
 // during a capture they are an Error that asks for one warm-up step before it.

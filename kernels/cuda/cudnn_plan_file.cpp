@@ -109,7 +109,7 @@ std::string cache_folder() {
     const char* value = std::getenv(name);
     return std::string(value ? value : "");
   };
-  if (const std::string own = variable("HOLT_CACHE_DIR"); !own.empty()) return own;
+  if (std::getenv("HOLT_CACHE_DIR")) return variable("HOLT_CACHE_DIR");
   if (const std::string cache = variable("XDG_CACHE_HOME"); !cache.empty()) return cache + "/holt";
   if (const std::string home = variable("HOME"); !home.empty()) return home + "/.cache/holt";
   return "";

@@ -34,7 +34,7 @@ struct PlanFile {
   std::map<std::string, KeptPlan> plans;  ///< by to_string(Problem)
 };
 
-/// $HOLT_CACHE_DIR, or holt in $XDG_CACHE_HOME, or ~/.cache/holt; "" where none of these is set.
+/// $HOLT_CACHE_DIR (empty: nothing is kept), else holt in $XDG_CACHE_HOME, else ~/.cache/holt; "" without any of them.
 std::string cache_folder();
 /// The file for a GPU in cache_folder(); "" without a folder.
 std::string plan_path(const std::string& gpu);

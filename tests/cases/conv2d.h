@@ -52,6 +52,7 @@ inline Case conv2d_forward_case(const Conv2d& p, DType t, bool bias) {
     });
   };
   c.rungs.assign(conv2d_forward_rungs.names.begin(), conv2d_forward_rungs.names.end());
+  c.vendor = true;
   finish(c, p);
   return c;
 }
@@ -70,6 +71,7 @@ inline Case conv2d_backward_data_case(const Conv2d& p, DType t) {
        [&]<class T>(auto dev, T) { conv2d_backward_data(dev, p, as<const T>(v[0]), as<const T>(v[1]), as<T>(v[2])); });
   };
   c.rungs.assign(conv2d_backward_data_rungs.names.begin(), conv2d_backward_data_rungs.names.end());
+  c.vendor = true;
   finish(c, p);
   return c;
 }
@@ -89,6 +91,7 @@ inline Case conv2d_backward_weights_case(const Conv2d& p, DType t) {
     });
   };
   c.rungs.assign(conv2d_backward_weights_rungs.names.begin(), conv2d_backward_weights_rungs.names.end());
+  c.vendor = true;
   finish(c, p);
   return c;
 }
