@@ -12,6 +12,8 @@
 #include "apps/holt/commands.h"
 #include "kernels/build_info.h"
 #include "kernels/cuda/cublaslt.h"
+#include "kernels/cuda/cudnn.h"
+#include "kernels/cuda/cudnn_plan_file.h"
 #include "kernels/error.h"
 #include "kernels/peaks.h"
 #include "kernels/stream.h"
@@ -52,6 +54,31 @@ std::string compiled_for() {
 
 void line(const char* name, const std::string& text) { std::puts(format("  {:<14}{}", name, text).c_str()); }
 
+// The shapes that cuDNN was asked for, in the files that hold its plans.
+int plans() {
+  if constexpr (!cudnn::kBuilt) {
+    std::puts("cuDNN is not in this build, so there are no plans of it");
+  } else {
+    const std::string folder = cudnn::cache_folder();
+    const auto files = cudnn::all_plan_files();
+    if (files.empty())
+      std::puts(
+          format("no plans of cuDNN in {}", folder.empty() ? "any folder: HOLT_CACHE_DIR is empty" : folder).c_str());
+    for (const auto& [path, file] : files) {
+      if (file.cudnn.empty()) {
+        std::puts(format("{} is not used: {}", path, file.gpu).c_str());
+        continue;
+      }
+      std::puts(format("{}: cuDNN {}, {}", path, file.cudnn, file.gpu).c_str());
+      for (const auto& [problem, p] : file.plans)
+        std::puts(format("  {:<10}{:>9.1f} MB  {}  {}", p.source, static_cast<double>(p.workspace) * 1e-6, problem,
+                         p.source == cudnn::Source::own ? "(" + p.json + ")" : p.engine)
+                      .c_str());
+    }
+  }
+  return kOk;
+}
+
 int info(bool peaks) {
   const BuildInfo& b = build_info();
   std::puts(format("holt {} ({})", b.version, b.commit).c_str());
@@ -72,6 +99,10 @@ int info(bool peaks) {
   line("CUDA",
        b.cuda_version.empty() ? "not in this build" : format("{}, for {}", b.cuda_version, b.cuda_architectures));
   if constexpr (kHasCuda) line("cuBLASLt", cuda::cublaslt::version());
+  if constexpr (cudnn::kBuilt)
+    line("cuDNN", cudnn::library_text());
+  else if constexpr (kHasCuda)
+    line("cuDNN", "not in this build: convolutions run on holt's own kernels");
   line("Boost", format("{}.{}.{}", BOOST_VERSION / 100000, BOOST_VERSION / 100 % 1000, BOOST_VERSION % 100));
   line("fmt", format("{}.{}.{}", FMT_VERSION / 10000, FMT_VERSION / 100 % 100, FMT_VERSION % 100));
   line("zlib", zlibVersion());
@@ -93,10 +124,15 @@ int info(bool peaks) {
 
 void add_info(CLI::App& program, Action& action) {
   CLI::App* c = program.add_subcommand("info", "Show build, devices, libraries and the machine's peaks");
-  auto peaks = std::make_shared<bool>(false);
+  auto peaks = std::make_shared<bool>(false), plan_list = std::make_shared<bool>(false);
   c->add_flag("--peaks", *peaks, "Measure peak arithmetic and copy bandwidth too, about two seconds")->group("Output");
-  c->footer("Examples:\n  holt info\n  holt info --peaks");
-  c->callback([peaks, &action] { action = [peaks] { return info(*peaks); }; });
+  c->add_flag(
+       "--plans", *plan_list,
+       "List instead which engine of cuDNN each shape of a convolution got: how it was chosen (heuristic, timed, or "
+       "own: cuDNN refuses), its workspace, the shape, the engine")
+      ->group("Output");
+  c->footer("Examples:\n  holt info\n  holt info --peaks\n  holt info --plans");
+  c->callback([=, &action] { action = [=] { return *plan_list ? plans() : info(*peaks); }; });
 }
 
 }  // namespace holt::app

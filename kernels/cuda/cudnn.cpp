@@ -249,6 +249,10 @@ PlanCounts plan_counts() {
   return sum;
 }
 
+std::string library_text() {
+  return library().found() ? format("{}, {}", version_text(), library().path()) : library().missing();
+}
+
 void forget_plans() {
   for (Plans& p : all_plans()) p.forget();
 }

@@ -16,6 +16,7 @@
 // during a capture they are an Error that asks for one warm-up step before it.
 #pragma once
 #include <cstdint>
+#include <string>
 
 #include "kernels/conv2d.h"
 
@@ -40,6 +41,9 @@ struct PlanCounts {
   int64_t own = 0;      ///< of both, those that run on the own kernel
 };
 PlanCounts plan_counts();
+
+/// "9.19.0, /usr/local/cuda/lib64/libcudnn.so.9", or why it is not there.
+std::string library_text();
 
 /// Writes new plans to disk, and forgets all that is in memory: what follows is as in a new process.
 void forget_plans();
