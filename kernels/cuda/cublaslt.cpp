@@ -190,8 +190,8 @@ class Library {
           "cuBLASLt: the compute capability of {} is not known", d);
     workspace_limit_ = (major >= 9 ? size_t{32} : size_t{4}) << 20;
     const cublasStatus_t status = api().Create(&handle_);
-    check(status == CUBLAS_STATUS_SUCCESS, "cublasLtCreate on {}: {} ({})", d, api().GetStatusName(status),
-          api().GetStatusString(status));
+    check(status == CUBLAS_STATUS_SUCCESS, "cublasLtCreate on {}: {} ({}); HOLT_KERNELS=own does without cuBLASLt", d,
+          api().GetStatusName(status), api().GetStatusString(status));
   }
 
   const Plan* supported_plan(const Problem& p, cublasLtMatmulDesc_t op) {
