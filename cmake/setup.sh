@@ -68,7 +68,7 @@ HOLT_CUDNN_FRONTEND_VERSION=1.32.0
 fetch_cudnn_frontend() {
   nvcc=$(command -v nvcc || echo "${CUDA_HOME:-/usr/local/cuda}/bin/nvcc")
   [ -x "$nvcc" ] || return 0
-  [ -f "$(dirname "$nvcc")/../include/cudnn_graph.h" ] || [ -f /usr/include/cudnn_graph.h ] || return 0
+  ls "$(dirname "$nvcc")/../include/cudnn_graph.h" /usr/include/cudnn_graph.h /usr/include/*/cudnn_graph.h 2> /dev/null | grep -q . || return 0
   folder=build/cudnn_frontend
   [ "$(cat $folder/version 2> /dev/null)" = $HOLT_CUDNN_FRONTEND_VERSION ] && return 0
   rm -rf $folder
