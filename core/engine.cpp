@@ -14,6 +14,7 @@
 #include "core/node.h"
 #include "core/ops.h"
 #include "kernels/memory.h"
+#include "kernels/trace.h"
 
 namespace holt {
 namespace {
@@ -92,6 +93,7 @@ class Walk {
   }
 
   Grads call(const Node& node, Tensor dy, const Needs& needs) {
+    const TraceRange trace(node.op, "backward of ");
     struct Current {
       const char* previous;
       Running previous_running;

@@ -15,6 +15,7 @@ template <class B, class T>
 void dropout(B, Dropout o, int64_t n, const T* x, T* y) {
   using A = acc_t<T>;
   const uint32_t threshold = o.threshold();
+  const uint64_t stream = o.stream_now();
   const A scale = static_cast<A>(o.scale());
   parallel_for((n + kBlock - 1) / kBlock, 4 * kBlock, [=](int64_t first, int64_t last) {
     alignas(64) uint32_t bits[kBlock];
@@ -22,7 +23,7 @@ void dropout(B, Dropout o, int64_t n, const T* x, T* y) {
       const uint64_t quad = static_cast<uint64_t>(begin / 4);
 #pragma omp simd
       for (uint64_t q = 0; q < kBlock / 4; ++q) {
-        const Philox4 r = philox(o.seed, o.stream, quad + q);
+        const Philox4 r = philox(o.seed, stream, quad + q);
         bits[4 * q] = r.v[0];
         bits[4 * q + 1] = r.v[1];
         bits[4 * q + 2] = r.v[2];

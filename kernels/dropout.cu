@@ -8,7 +8,7 @@ namespace {
 constexpr int kThreads = 256;
 
 struct Mask {
-  uint64_t seed, stream;
+  Dropout options;
   uint32_t threshold;
   float scale;
 };
@@ -22,7 +22,8 @@ __device__ T masked(const Mask& m, uint32_t bits, T x) {
 template <class T>
 __global__ void dropout_naive(Mask m, int64_t n, const T* x, T* y) {
   const int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
-  if (i < n) y[i] = masked(m, philox(m.seed, m.stream, static_cast<uint64_t>(i / 4)).v[i % 4], x[i]);
+  if (i < n)
+    y[i] = masked(m, philox(m.options.seed, m.options.stream_now(), static_cast<uint64_t>(i / 4)).v[i % 4], x[i]);
 }
 
 // Rung 2, vec16: 16 bytes a thread, so one draw for 32-bit elements and two for 16-bit ones, all bits used.
@@ -36,7 +37,7 @@ __global__ void dropout_vec16(Mask m, int64_t n, const T* x, T* y) {
   if (whole) v = load16(x + i);
 #pragma unroll
   for (int q = 0; q < N / 4; ++q) {
-    const Philox4 r = philox(m.seed, m.stream, static_cast<uint64_t>(i / 4 + q));
+    const Philox4 r = philox(m.options.seed, m.options.stream_now(), static_cast<uint64_t>(i / 4 + q));
 #pragma unroll
     for (int k = 0; k < 4; ++k) {
       const int64_t j = i + 4 * q + k;
@@ -63,7 +64,7 @@ void run_vec16(Gpu gpu, const Mask& m, int64_t n, const T* x, T* y) {
 
 template <class B, class T>
 void dropout(B gpu, Dropout o, int64_t n, const T* x, T* y) {
-  const Mask m{o.seed, o.stream, o.threshold(), static_cast<float>(o.scale())};
+  const Mask m{o, o.threshold(), static_cast<float>(o.scale())};
   constexpr decltype(&run_naive<T>) rungs[] = {run_naive<T>, run_vec16<T>};
   rungs[dropout_rungs.pick("vec16")](gpu, m, n, x, y);
 }

@@ -18,9 +18,11 @@ namespace holt {
 struct Dropout {
   double p;  ///< in [0, 1]; 1 keeps nothing
   uint64_t seed, stream;
+  const uint64_t* live_stream = nullptr;  ///< where the device finds `stream` instead: what a graph replays
 
   /// uniform01(bits) ≥ p  ⇔  bits >> 8 ≥ threshold().
   uint32_t threshold() const { return static_cast<uint32_t>(std::ceil(p * 0x1p24)); }
+  HOLT_HD uint64_t stream_now() const { return live_stream ? *live_stream : stream; }
   double scale() const { return p < 1 ? 1 / (1 - p) : 0; }
 };
 

@@ -56,6 +56,7 @@ struct Counters {
   Device device;
   MemoryStats stats = {};
   void take(size_t bytes) {
+    detail::note_request(device, bytes);
     stats.current += bytes;
     stats.peak = std::max(stats.peak, stats.current);
   }

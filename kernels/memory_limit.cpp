@@ -3,6 +3,8 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
+#include <atomic>
 #include <charconv>
 #include <cstdlib>
 #include <fstream>
@@ -32,6 +34,11 @@ size_t machine_memory() {
   return bytes;
 }
 
+std::atomic<size_t>& largest_request(Device d) {
+  static std::array<std::atomic<size_t>, 3> largest{};
+  return largest[d.kind];
+}
+
 }  // namespace
 
 const detail::MemoryLimit& detail::memory_limit(Device d) {
@@ -51,11 +58,19 @@ std::string detail::format_bytes(size_t bytes) {
   return holt::format("{:.2f} {}", value, units[unit]);
 }
 
+void detail::note_request(Device d, size_t bytes) {
+  std::atomic<size_t>& largest = largest_request(d);
+  for (size_t seen = largest; seen < bytes && !largest.compare_exchange_weak(seen, bytes);) {}
+}
+
 void detail::fail_out_of_memory(Device d, size_t request, const MemoryStats& s, const std::string& why,
                                 std::source_location where) {
-  throw Error(holt::format("out of memory on {}: asked for {} ({} bytes) with {} in use and {} cached; {}", d,
-                           format_bytes(request), request, format_bytes(s.current), format_bytes(s.cached), why),
-              where);
+  throw Error(
+      holt::format("out of memory on {}: asked for {} ({} bytes) with {} in use and {} cached (peak {}, largest "
+                   "request so far {}); {}",
+                   d, format_bytes(request), request, format_bytes(s.current), format_bytes(s.cached),
+                   format_bytes(s.peak), format_bytes(largest_request(d)), why),
+      where);
 }
 
 }  // namespace holt

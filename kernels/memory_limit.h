@@ -18,7 +18,10 @@ struct MemoryLimit {
 const MemoryLimit& memory_limit(Device);
 /// 1536 → "1.50 KiB".
 std::string format_bytes(size_t bytes);
-/// Throws. `why` says what refused: the system, the limit, the driver.
+/// Remembers the largest request of a kind of device.
+void note_request(Device, size_t bytes);
+/// Throws: the request, what is in use and cached, the peak, the largest request before. `why` says what refused: the
+/// system, the limit, the driver.
 [[noreturn]] void fail_out_of_memory(Device, size_t request, const MemoryStats&, const std::string& why,
                                      std::source_location where = std::source_location::current());
 

@@ -26,7 +26,9 @@ void for_each_chunk(std::span<const OptimizerSlot<G>> slots, int64_t cost, const
 }
 
 template <class Rule, class G>
-void step(Rule rule, std::span<const OptimizerSlot<G>> slots, const StepControl* control) {
+void step(const Rule& given, const StepNumbers* live, std::span<const OptimizerSlot<G>> slots,
+          const StepControl* control) {
+  Rule rule = detail::live_rule(live, given);
   const StepControl now = control ? *control : StepControl{};
   if (now.skip != 0) return;
   rule.adjust(now);
@@ -51,14 +53,28 @@ void step(Rule rule, std::span<const OptimizerSlot<G>> slots, const StepControl*
 
 }  // namespace
 
+StepNumbers numbers_of(const Sgd& o) {
+  const detail::SgdRule<true> rule(o);  // without momentum it has the same layout
+  StepNumbers n{};
+  std::memcpy(&n, &rule, sizeof rule);
+  return n;
+}
+StepNumbers numbers_of(const AdamW& o) {
+  const detail::AdamWRule rule(o);
+  StepNumbers n{};
+  std::memcpy(&n, &rule, sizeof rule);
+  return n;
+}
+
 template <class B, class G>
 void sgd_step(B, const Sgd& o, std::span<const OptimizerSlot<G>> slots, const StepControl* control) {
-  o.momentum != 0 ? step(detail::SgdRule<true>(o), slots, control) : step(detail::SgdRule<false>(o), slots, control);
+  o.momentum != 0 ? step(detail::SgdRule<true>(o), o.live, slots, control)
+                  : step(detail::SgdRule<false>(o), o.live, slots, control);
 }
 
 template <class B, class G>
 void adamw_step(B, const AdamW& o, std::span<const OptimizerSlot<G>> slots, const StepControl* control) {
-  step(detail::AdamWRule(o), slots, control);
+  step(detail::AdamWRule(o), o.live, slots, control);
 }
 
 template <class B, class G>

@@ -1,9 +1,11 @@
 #include "kernels/optimizer.h"
 
+#include <optional>
 #include <vector>
 
 #include "kernels/gpu.cuh"
 #include "kernels/optimizer_rule.h"
+#include "kernels/recording.h"
 
 namespace holt {
 namespace {
@@ -20,20 +22,24 @@ struct Row {
 
 template <class G>
 struct Table {
-  Table(Gpu gpu, std::span<const OptimizerSlot<G>> slots)
-      : count(static_cast<int>(slots.size())), memory(gpu, slots.size() * sizeof(Row<G>)) {
+  Table(Gpu gpu, std::span<const OptimizerSlot<G>> slots) : count(static_cast<int>(slots.size())) {
     std::vector<Row<G>> host;
     for (const auto& slot : slots) {
       host.push_back({slot, chunks});
       chunks += detail::chunks_of(slot.size);
     }
-    copy_bytes(device_of(gpu), memory.template as<void>(), Device::cpu, host.data(), host.size() * sizeof(Row<G>));
+    const size_t bytes = host.size() * sizeof(Row<G>);
+    rows = static_cast<const Row<G>*>(recorded_constant(host.data(), bytes));
+    if (rows) return;
+    memory.emplace(gpu, bytes);
+    copy_bytes(device_of(gpu), memory->template as<void>(), Device::cpu, host.data(), bytes);
+    rows = memory->template as<const Row<G>>();
   }
-  const Row<G>* rows() const { return memory.template as<const Row<G>>(); }
 
   int64_t chunks = 0;
   int count;
-  Workspace memory;
+  const Row<G>* rows = nullptr;     // on the device
+  std::optional<Workspace> memory;  // theirs, unless a graph that is being recorded keeps them
 };
 
 template <class G>
@@ -73,10 +79,11 @@ __device__ Vec<T, 4> load4(const T* p) {
 
 // Rung 1, naive: one launch a parameter, one element a thread.
 template <class Rule, class G>
-__global__ void step_naive(Rule rule, OptimizerSlot<G> slot, const StepControl* control) {
+__global__ void step_naive(Rule given, const StepNumbers* live, OptimizerSlot<G> slot, const StepControl* control) {
   const int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
   const StepControl now = control ? *control : StepControl{};
   if (i >= slot.size || now.skip != 0) return;
+  Rule rule = detail::live_rule(live, given);
   rule.adjust(now);
   float none = 0;
   rule(slot.param[i], float(slot.grad[i]) * now.scale, Rule::states > 0 ? slot.state[0][i] : none,
@@ -86,9 +93,11 @@ __global__ void step_naive(Rule rule, OptimizerSlot<G> slot, const StepControl* 
 // Rung 2, table: one launch for all parameters, a chunk a block, four elements a thread and turn. Chunks begin at
 // multiples of four elements, so a slot is aligned as a whole or not at all.
 template <class Rule, class G>
-__global__ void step_table(Rule rule, const Row<G>* rows, int count, const StepControl* control) {
+__global__ void step_table(Rule given, const StepNumbers* live, const Row<G>* rows, int count,
+                           const StepControl* control) {
   const StepControl now = control ? *control : StepControl{};
   if (now.skip != 0) return;
+  Rule rule = detail::live_rule(live, given);
   rule.adjust(now);
   const Chunk<G> c = find_chunk(rows, count, blockIdx.x);
   const float s = now.scale;
@@ -115,21 +124,24 @@ __global__ void step_table(Rule rule, const Row<G>* rows, int count, const StepC
 }
 
 template <class Rule, class G>
-void run_naive(Gpu gpu, const Rule& rule, std::span<const OptimizerSlot<G>> slots, const StepControl* control) {
+void run_naive(Gpu gpu, const Rule& rule, const StepNumbers* live, std::span<const OptimizerSlot<G>> slots,
+               const StepControl* control) {
   for (const auto& slot : slots)
-    launch<step_naive<Rule, G>>(gpu, {cdiv(slot.size, kThreads), kThreads}, rule, slot, control);
+    launch<step_naive<Rule, G>>(gpu, {cdiv(slot.size, kThreads), kThreads}, rule, live, slot, control);
 }
 
 template <class Rule, class G>
-void run_table(Gpu gpu, const Rule& rule, std::span<const OptimizerSlot<G>> slots, const StepControl* control) {
+void run_table(Gpu gpu, const Rule& rule, const StepNumbers* live, std::span<const OptimizerSlot<G>> slots,
+               const StepControl* control) {
   const Table<G> table(gpu, slots);
-  launch<step_table<Rule, G>>(gpu, {table.chunks, kThreads}, rule, table.rows(), table.count, control);
+  launch<step_table<Rule, G>>(gpu, {table.chunks, kThreads}, rule, live, table.rows, table.count, control);
 }
 
 template <class Rule, class G>
-void step(Gpu gpu, size_t rung, const Rule& rule, std::span<const OptimizerSlot<G>> slots, const StepControl* control) {
+void step(Gpu gpu, size_t rung, const Rule& rule, const StepNumbers* live, std::span<const OptimizerSlot<G>> slots,
+          const StepControl* control) {
   constexpr decltype(&run_naive<Rule, G>) rungs[] = {run_naive<Rule, G>, run_table<Rule, G>};
-  rungs[rung](gpu, rule, slots, control);
+  rungs[rung](gpu, rule, live, slots, control);
 }
 
 // ---- Norm ----
@@ -185,7 +197,7 @@ void run_norm_naive(Gpu gpu, const GradNorm& p, std::span<const OptimizerSlot<G>
                     StepControl* control) {
   const Table<G> table(gpu, slots);
   const Workspace partial(gpu, table.chunks * sizeof(float));
-  launch<squares_naive<G>>(gpu, {cdiv(table.chunks, kThreads), kThreads}, table.rows(), table.count, table.chunks,
+  launch<squares_naive<G>>(gpu, {cdiv(table.chunks, kThreads), kThreads}, table.rows, table.count, table.chunks,
                            partial.as<float>());
   launch<norm_naive>(gpu, {1, 1}, table.chunks, partial.as<const float>(), p, loss_scale, control);
 }
@@ -195,7 +207,7 @@ void run_norm_table(Gpu gpu, const GradNorm& p, std::span<const OptimizerSlot<G>
                     StepControl* control) {
   const Table<G> table(gpu, slots);
   const Workspace partial(gpu, table.chunks * sizeof(float));
-  launch<squares_table<G>>(gpu, {table.chunks, kThreads}, table.rows(), table.count, partial.as<float>());
+  launch<squares_table<G>>(gpu, {table.chunks, kThreads}, table.rows, table.count, partial.as<float>());
   launch<norm_block>(gpu, {1, kThreads}, table.chunks, partial.as<const float>(), p, loss_scale, control);
 }
 
@@ -204,13 +216,13 @@ void run_norm_table(Gpu gpu, const GradNorm& p, std::span<const OptimizerSlot<G>
 template <class B, class G>
 void sgd_step(B gpu, const Sgd& o, std::span<const OptimizerSlot<G>> slots, const StepControl* control) {
   const size_t rung = sgd_step_rungs.pick("table");
-  o.momentum != 0 ? step(gpu, rung, detail::SgdRule<true>(o), slots, control)
-                  : step(gpu, rung, detail::SgdRule<false>(o), slots, control);
+  o.momentum != 0 ? step(gpu, rung, detail::SgdRule<true>(o), o.live, slots, control)
+                  : step(gpu, rung, detail::SgdRule<false>(o), o.live, slots, control);
 }
 
 template <class B, class G>
 void adamw_step(B gpu, const AdamW& o, std::span<const OptimizerSlot<G>> slots, const StepControl* control) {
-  step(gpu, adamw_step_rungs.pick("table"), detail::AdamWRule(o), slots, control);
+  step(gpu, adamw_step_rungs.pick("table"), detail::AdamWRule(o), o.live, slots, control);
 }
 
 template <class B, class G>

@@ -61,15 +61,25 @@ struct GradNorm {
   int32_t interval = 2000;
 };
 
+/// The numbers that a launch takes from Sgd or AdamW, as the device's code wants them.
+struct StepNumbers {
+  float values[16];
+};
+
 struct Sgd {
   double lr, momentum = 0, weight_decay = 0;
   bool nesterov = false;
+  const StepNumbers* live = nullptr;  ///< where the device finds the numbers instead: what a graph replays
 };
 
 struct AdamW {
   double lr, beta1 = 0.9, beta2 = 0.999, eps = 1e-8, weight_decay = 0.01;
-  int64_t step;  ///< t: 1 at the first step
+  int64_t step;                       ///< t: 1 at the first step
+  const StepNumbers* live = nullptr;  ///< as Sgd's
 };
+
+StepNumbers numbers_of(const Sgd&);
+StepNumbers numbers_of(const AdamW&);
 
 inline constexpr Rungs<2> sgd_step_rungs{"sgd_step", {"naive", "table"}};
 inline constexpr Rungs<2> adamw_step_rungs{"adamw_step", {"naive", "table"}};

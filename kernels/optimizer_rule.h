@@ -1,6 +1,8 @@
 // One element's optimiser step, the same code on every device.
 #pragma once
 #include <cmath>
+#include <cstring>
+#include <type_traits>
 
 #include "kernels/optimizer.h"
 
@@ -66,6 +68,15 @@ struct AdamWRule {
     p = keep * p - step * m / (sqrtf(v) * inverse_root + eps);
   }
 };
+
+/// The rule that these numbers are of, or `otherwise` if there are none.
+template <class Rule>
+HOLT_HD Rule live_rule(const StepNumbers* numbers, const Rule& otherwise) {
+  static_assert(sizeof(Rule) <= sizeof(StepNumbers) && std::is_trivially_copyable_v<Rule>);
+  Rule r = otherwise;
+  if (numbers) memcpy(static_cast<void*>(&r), numbers, sizeof r);
+  return r;
+}
 
 /// The contract's grad_norm, once Σ grad² is known.
 HOLT_HD inline void finish_norm(double squares, const GradNorm& p, LossScale* loss_scale, StepControl* control) {

@@ -5,6 +5,8 @@
 
 #include "kernels/memory.h"
 #include "kernels/optimizer.h"
+#include "kernels/recording.h"
+#include "kernels/trace.h"
 #include "nn/grad_scaler.h"
 
 namespace holt::nn {
@@ -53,6 +55,7 @@ Optimizer::Optimizer(std::string name, std::vector<ParameterGroup> groups, doubl
 }
 
 void Optimizer::step(double factor, Clip clip, GradScaler* scaler) {
+  const TraceRange trace(name_.c_str(), "step of ");
   check(clip.max_norm > 0, "{}: max_norm must be positive, got {}", name_, clip.max_norm);
   // All is checked before anything is changed.
   std::vector<std::pair<std::string, Tensor>> chosen;
@@ -68,7 +71,8 @@ void Optimizer::step(double factor, Clip clip, GradScaler* scaler) {
   const Device device = chosen.empty() ? Device{} : chosen[0].second.device();
   check(!scaler || chosen.empty() || scaler->device() == device, "{}: the parameters are on {}, the scaler is on {}",
         name_, device, scaler ? scaler->device() : device);
-  ++steps_;
+  replay_factor_ = factor;
+  if (!recorded_action([this] { ++steps_; })) ++steps_;
   if (chosen.empty()) return;
 
   std::vector<OptimizerSlot<float>> all;  // of all groups, one group after the other
@@ -95,11 +99,18 @@ void Optimizer::step(double factor, Clip clip, GradScaler* scaler) {
     for (auto& [name, parameter] : group.parameters)
       if (end < chosen.size() && chosen[end].first == name) ++end;
     if (end > begin)
-      update(device, Parameters(all).subspan(begin, end - begin), group.lr.value_or(lr_) * factor,
-             group.weight_decay.value_or(weight_decay_), controlled ? control_in(control_) : nullptr, steps_);
+      update(
+          device, Parameters(all).subspan(begin, end - begin),
+          [this, &group] {
+            return Now{group.lr.value_or(lr_) * replay_factor_, group.weight_decay.value_or(weight_decay_), steps_};
+          },
+          controlled ? control_in(control_) : nullptr);
     begin = end;
   }
-  for (auto& [name, parameter] : chosen) parameter.bump_version();
+  const auto written = [chosen] {
+    for (auto& [name, parameter] : chosen) parameter.bump_version();
+  };
+  if (!recorded_action(written)) written();
 }
 
 double Optimizer::last_grad_norm() const {
@@ -147,10 +158,14 @@ SGD::SGD(std::vector<ParameterGroup> groups, SGDOptions o)
   check(!o.nesterov || o.momentum > 0, "SGD: nesterov needs a momentum");
 }
 
-void SGD::update(Device device, Parameters parameters, double lr, double weight_decay, const StepControl* control,
-                 int64_t) {
-  const Sgd sgd{.lr = lr, .momentum = options_.momentum, .weight_decay = weight_decay, .nesterov = options_.nesterov};
-  on(device, [&](auto dev) { sgd_step(dev, sgd, parameters, control); });
+void SGD::update(Device device, Parameters parameters, const std::function<Now()>& now, const StepControl* control) {
+  const auto sgd = [now, o = options_] {
+    const Now n = now();
+    return Sgd{.lr = n.lr, .momentum = o.momentum, .weight_decay = n.weight_decay, .nesterov = o.nesterov};
+  };
+  Sgd given = sgd();
+  given.live = recorded_value<StepNumbers>([sgd] { return numbers_of(sgd()); });
+  on(device, [&](auto dev) { sgd_step(dev, given, parameters, control); });
 }
 
 AdamW::AdamW(std::vector<ParameterGroup> groups, AdamWOptions o)
@@ -160,15 +175,15 @@ AdamW::AdamW(std::vector<ParameterGroup> groups, AdamWOptions o)
   check(o.eps > 0, "AdamW: eps must be positive, got {}", o.eps);
 }
 
-void AdamW::update(Device device, Parameters parameters, double lr, double weight_decay, const StepControl* control,
-                   int64_t step) {
-  const holt::AdamW adamw{.lr = lr,
-                          .beta1 = options_.beta1,
-                          .beta2 = options_.beta2,
-                          .eps = options_.eps,
-                          .weight_decay = weight_decay,
-                          .step = step};
-  on(device, [&](auto dev) { adamw_step(dev, adamw, parameters, control); });
+void AdamW::update(Device device, Parameters parameters, const std::function<Now()>& now, const StepControl* control) {
+  const auto adamw = [now, o = options_] {
+    const Now n = now();
+    return holt::AdamW{
+        .lr = n.lr, .beta1 = o.beta1, .beta2 = o.beta2, .eps = o.eps, .weight_decay = n.weight_decay, .step = n.step};
+  };
+  holt::AdamW given = adamw();
+  given.live = recorded_value<StepNumbers>([adamw] { return numbers_of(adamw()); });
+  on(device, [&](auto dev) { adamw_step(dev, given, parameters, control); });
 }
 
 double grad_norm(const std::vector<Tensor>& parameters) {

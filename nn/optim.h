@@ -9,6 +9,7 @@
 // Parameters without a gradient (frozen, or unused in this step) stay as they are, weight decay included. Make the
 // optimiser after moving the module: it keeps the parameters' tensors.
 #pragma once
+#include <functional>
 #include <limits>
 #include <map>
 #include <optional>
@@ -48,6 +49,9 @@ class Optimizer {
   /// With a scaler the gradients are those of scaler.scale(loss): they are divided by S as the step reads them, and if
   /// one is not finite nothing is changed but S (nn/grad_scaler.h).
   void step(double factor = 1, Clip clip = {}, GradScaler* scaler = nullptr);
+  /// While a graph records the step (kernels/graph.h), the factor of the replays to come; lr, weight_decay and the
+  /// count of steps are read anew for each.
+  void set_replay_factor(double factor) { replay_factor_ = factor; }
   /// N of the last step that clipped or had a scaler; waits for the device. Error if there was none.
   double last_grad_norm() const;
   /// Drops the gradients.
@@ -69,9 +73,15 @@ class Optimizer {
   Optimizer(std::string name, std::vector<ParameterGroup> groups, double lr, double weight_decay,
             std::vector<std::string> slots);
   using Parameters = std::span<const OptimizerSlot<float>>;
-  /// One launch over the parameters of a group. `control` is on `device`, or null; `step` counts from 1.
-  virtual void update(Device device, Parameters parameters, double lr, double weight_decay, const StepControl* control,
-                      int64_t step) = 0;
+  /// What a step is made of: lr and weight_decay of a group, the number of the step from 1 on.
+  struct Now {
+    double lr, weight_decay;
+    int64_t step;
+  };
+  /// One launch over the parameters of a group. `control` is on `device`, or null. `now` is asked in the call, or,
+  /// while a graph records, before each replay.
+  virtual void update(Device device, Parameters parameters, const std::function<Now()>& now,
+                      const StepControl* control) = 0;
 
  private:
   std::string name_;
@@ -81,7 +91,8 @@ class Optimizer {
   std::map<std::string, std::vector<Tensor>> slots_;  // by parameter; made when it is first stepped
   Tensor control_;                                    // a StepControl as bytes, once a step needed one
   int64_t steps_ = 0;                                 // calls of step(); the skipped ones are in control_
-  bool scaled_ = false;                               // a step had a scaler: some may have been skipped
+  double replay_factor_ = 1;
+  bool scaled_ = false;  // a step had a scaler: some may have been skipped
 };
 
 struct SGDOptions {
@@ -98,7 +109,7 @@ class SGD : public Optimizer {
   SGD(std::vector<ParameterGroup> groups, SGDOptions options);
 
  protected:
-  void update(Device, Parameters, double lr, double weight_decay, const StepControl* control, int64_t step) override;
+  void update(Device, Parameters, const std::function<Now()>& now, const StepControl* control) override;
 
  private:
   SGDOptions options_;
@@ -117,7 +128,7 @@ class AdamW : public Optimizer {
   AdamW(std::vector<ParameterGroup> groups, AdamWOptions options = {});
 
  protected:
-  void update(Device, Parameters, double lr, double weight_decay, const StepControl* control, int64_t step) override;
+  void update(Device, Parameters, const std::function<Now()>& now, const StepControl* control) override;
 
  private:
   AdamWOptions options_;

@@ -2,6 +2,8 @@
 // CUDA's runtime; what only the double can show (two GPUs, little memory) is for it alone.
 #include <gtest/gtest.h>
 
+#include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <thread>
 #include <vector>
@@ -117,6 +119,51 @@ TEST_F(CudaRuntime, OutOfMemorySaysWhatIsUsed) {
   // Cached by one thread's stream, wanted by another's: released, and it fits.
   std::thread([] { const Workspace w(kGpu, 50 * MiB); }).join();
   holt_double_set_total_memory(size_t{2} << 30);
+}
+
+// Out of what is there, the pool's table stands in the text.
+TEST_F(CudaRuntime, OutOfMemoryShowsThePoolsTable) {
+  synchronize(kGpu);
+  release_cached(kGpu);
+  reset_peak(kGpu);
+  holt_double_set_total_memory(64 * MiB);
+  {
+    const Workspace held(kGpu, 8 * MiB);
+    { const Workspace larger(kGpu, 32 * MiB); }
+    EXPECT_ERROR(Workspace(kGpu, 60 * MiB), "with 8.00 MiB in use and");
+    EXPECT_ERROR(Workspace(kGpu, 60 * MiB), "(peak 40.00 MiB, largest request so far ");
+    EXPECT_ERROR(Workspace(kGpu, 60 * MiB), "the GPU has 56.00 MiB free of 64.00 MiB");
+  }
+  holt_double_set_total_memory(size_t{2} << 30);
+}
+
+TEST_F(CudaRuntime, AGpuWithoutCodeForItIsNamed) {
+  holt_double_fail_next("launch", cudaErrorNoKernelImageForDevice);
+  EXPECT_ERROR(full({3}, 1.0, DType::f32, kGpu),
+               "cuda:0 has compute capability 9.0, and this build of holt has no code for it, but for the emulator; "
+               "configure it with -DHOLT_CUDA_ARCHITECTURES=90 (cudaErrorNoKernelImageForDevice)");
+}
+
+// The driver is asked once, so each of these runs in a process of its own.
+class CudaStartDeathTest : public testing::Test {
+ protected:
+  static void starts_with(const char* variable, const char* value) {
+    setenv(variable, value, 1);
+    std::fprintf(stderr, "%d: %s\n", cuda_device_count(), cuda_missing_reason().c_str());
+    try {
+      full({3}, 1.0, DType::f32, kGpu);
+    } catch (const Error& e) { std::fprintf(stderr, "%s\n", e.what()); }
+    std::exit(0);
+  }
+};
+TEST_F(CudaStartDeathTest, WhatIsMissingIsNamed) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  const auto exits = testing::ExitedWithCode(0);
+  EXPECT_EXIT(starts_with("HOLT_DOUBLE_DRIVER", "0"), exits, "0: there is no NVIDIA driver");
+  EXPECT_EXIT(starts_with("HOLT_DOUBLE_DRIVER", "12040"), exits,
+              "0: the NVIDIA driver is too old: it offers CUDA 12.4, and this build of holt uses CUDA");
+  EXPECT_EXIT(starts_with("HOLT_DOUBLE_DEVICES", "0"), exits, "cuda:0 is not available: the NVIDIA driver sees no GPU");
+  EXPECT_EXIT(starts_with("HOLT_DOUBLE_DEVICES", "1"), exits, "1: \n");
 }
 
 TEST_F(CudaRuntime, AKernelsFaultIsAnErrorWithItsName) {

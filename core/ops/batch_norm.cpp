@@ -2,6 +2,7 @@
 
 #include "core/autograd.h"
 #include "core/ops.h"
+#include "kernels/trace.h"
 
 namespace holt {
 namespace {
@@ -33,6 +34,7 @@ void check_arguments(const Tensor& x, const Tensor& w, const Tensor& b, const Te
 
 Tensor batch_norm(const Tensor& x, const Tensor& w, const Tensor& b, const Tensor& running_mean,
                   const Tensor& running_var, BatchNormOptions options, const Tensor& residual) {
+  const TraceRange trace("batch_norm");
   check_arguments(x, w, b, running_mean, running_var, options, residual);
   const BatchNorm p{x.numel() / x.size(-1), x.size(-1), options.eps, options.momentum, options.training, options.relu};
   // The statistics in use are kept as they are now: running ones may be updated before the backward.

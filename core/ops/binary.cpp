@@ -4,12 +4,14 @@
 
 #include "core/autograd.h"
 #include "core/ops.h"
+#include "kernels/trace.h"
 
 namespace holt {
 namespace {
 
 template <class Op>
 Tensor forward(const char* op, Op f, const Tensor& a, const Tensor& b) {
+  const TraceRange trace(op);
   check(a.dtype() == b.dtype(), "{}: both operands must have one dtype, got {} and {} (see Tensor::to)", op, a, b);
   check(a.device() == b.device(), "{}: both operands must be on one device, got {} and {} (see Tensor::to)", op, a, b);
   Tensor y = empty(broadcast(op, a.shape(), b.shape()), a.dtype(), a.device());

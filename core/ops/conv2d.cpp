@@ -3,10 +3,12 @@
 #include "core/autograd.h"
 #include "core/ops.h"
 #include "kernels/bias_activation.h"
+#include "kernels/trace.h"
 
 namespace holt {
 
 Tensor conv2d(const Tensor& x, const Tensor& w, const Tensor& bias, Conv2dOptions options) {
+  const TraceRange trace("conv2d");
   check(x.rank() == 4, "conv2d: x must be [N, H, W, Cin], got {}", x);
   check(w.rank() == 4 && w.size(3) == x.size(3), "conv2d: weight must be [Cout, KH, KW, {}] to match x {}, got {}",
         x.size(3), x, w);

@@ -2,10 +2,12 @@
 
 #include "core/autograd.h"
 #include "core/ops.h"
+#include "kernels/trace.h"
 
 namespace holt {
 
 Tensor cross_entropy(const Tensor& logits, const Tensor& labels, const CrossEntropyOptions& options) {
+  const TraceRange trace("cross_entropy");
   const Tensor& mask = options.class_mask;
   check(logits.rank() == 2 && logits.size(0) >= 1 && logits.size(1) >= 1,
         "cross_entropy: logits must be [N, C], neither of them 0, got {}", logits);

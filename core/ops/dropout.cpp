@@ -3,6 +3,8 @@
 
 #include "core/autograd.h"
 #include "core/ops.h"
+#include "kernels/recording.h"
+#include "kernels/trace.h"
 
 namespace holt {
 namespace {
@@ -17,11 +19,14 @@ Tensor masked(const Dropout& o, const Tensor& x) {
 }  // namespace
 
 Tensor dropout(const Tensor& x, double p, Generator& generator) {
+  const TraceRange trace("dropout");
   check(x.defined(), "dropout: x is undefined");
   check(is_float(x.dtype()), "dropout: x must be floating, got {}", x);
   check(p >= 0 && p <= 1, "dropout: p must be in [0, 1], got {}", p);
   if (p == 0) return x;  // and nothing is drawn
-  const Dropout o{p, generator.seed, generator.next++};
+  // A replayed graph draws from a new stream every time, as a step that is not recorded does.
+  const uint64_t* live = recorded_value<uint64_t>([&generator] { return generator.next++; });
+  const Dropout o{p, generator.seed, live ? 0 : generator.next++, live};
   return record("dropout", {x}, masked(o, x), [o](const Tensor& dy, const Needs&) -> Grads { return {masked(o, dy)}; });
 }
 

@@ -2,10 +2,12 @@
 
 #include "core/autograd.h"
 #include "core/ops.h"
+#include "kernels/trace.h"
 
 namespace holt {
 
 Tensor global_avg_pool(const Tensor& x) {
+  const TraceRange trace("global_avg_pool");
   check(x.rank() == 4 && x.size(1) >= 1 && x.size(2) >= 1,
         "global_avg_pool: x must be [N, H, W, C] with H and W of at least 1, got {}", x);
   const GlobalAvgPool p{x.size(0), x.size(1) * x.size(2), x.size(3)};

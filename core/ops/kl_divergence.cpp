@@ -4,10 +4,12 @@
 
 #include "core/autograd.h"
 #include "core/ops.h"
+#include "kernels/trace.h"
 
 namespace holt {
 
 Tensor kl_divergence(const Tensor& teacher, const Tensor& logits, double temperature, const Tensor& mask) {
+  const TraceRange trace("kl_divergence");
   check(logits.rank() == 2 && logits.size(0) >= 1 && logits.size(1) >= 1,
         "kl_divergence: logits must be [N, C], neither of them 0, got {}", logits);
   check(teacher && teacher.shape() == logits.shape() && teacher.dtype() == logits.dtype() &&

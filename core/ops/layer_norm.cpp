@@ -2,6 +2,7 @@
 
 #include "core/autograd.h"
 #include "core/ops.h"
+#include "kernels/trace.h"
 
 namespace holt {
 namespace {

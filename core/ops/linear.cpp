@@ -2,11 +2,13 @@
 #include "core/ops.h"
 #include "kernels/bias_activation.h"
 #include "kernels/matmul.h"
+#include "kernels/trace.h"
 #include "kernels/weight_gradient.h"
 
 namespace holt {
 
 Tensor linear(const Tensor& x, const Tensor& w, const Tensor& bias, Activation activation) {
+  const TraceRange trace("linear");
   check(w.rank() == 2, "linear: weight must be [out, in], got {}", w);
   const int64_t in = w.size(1), out = w.size(0);
   check(x.rank() >= 1 && x.size(-1) == in, "linear: x must be [..., {}] to match weight {}, got {}", in, w, x);

@@ -3,6 +3,7 @@
 #include "core/autograd.h"
 #include "core/ops.h"
 #include "kernels/bias_activation.h"
+#include "kernels/trace.h"
 
 namespace holt {
 namespace {
@@ -40,6 +41,7 @@ Tensor operand_gradient(const Shape& operand, const Tensor& l, const Tensor& r, 
 }  // namespace
 
 Tensor matmul(const Tensor& a, const Tensor& b, bool transpose_a, bool transpose_b) {
+  const TraceRange trace("matmul");
   check(a.rank() >= 2 && b.rank() >= 2, "matmul: both operands need at least two axes, got {} and {}", a, b);
   check(a.dtype() == b.dtype() && a.device() == b.device(),
         "matmul: both operands must have one dtype and device, got {} and {}", a, b);

@@ -3,6 +3,7 @@
 
 #include "core/autograd.h"
 #include "core/ops.h"
+#include "kernels/trace.h"
 
 namespace holt {
 namespace {
@@ -28,6 +29,7 @@ Plan plan(const char* op, const Tensor& x, int axis, bool keepdim) {
 }  // namespace
 
 std::pair<Tensor, Tensor> max(const Tensor& x, int axis, bool keepdim) {
+  const TraceRange trace("max");
   const auto [p, result] = plan("max", x, axis, keepdim);
   Tensor values = empty(result, x.dtype(), x.device()), index = empty(result, DType::i64, x.device());
   on(x.device(), x.dtype(), "max", Floats{},
@@ -43,6 +45,7 @@ std::pair<Tensor, Tensor> max(const Tensor& x, int axis, bool keepdim) {
 }
 
 Tensor argmax(const Tensor& x, int axis, bool keepdim) {
+  const TraceRange trace("argmax");
   const auto [p, result] = plan("argmax", x, axis, keepdim);
   Tensor index = empty(result, DType::i64, x.device());
   on(x.device(), x.dtype(), "argmax", Floats{},

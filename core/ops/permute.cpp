@@ -3,10 +3,12 @@
 
 #include "core/autograd.h"
 #include "core/ops.h"
+#include "kernels/trace.h"
 
 namespace holt {
 
 Tensor permute(const Tensor& x, const std::vector<int>& axes) {
+  const TraceRange trace("permute");
   const Shape& from = x.shape();
   const int rank = from.rank();
   check(static_cast<int>(axes.size()) == rank, "permute: {} axes for {}", axes.size(), x);

@@ -4,6 +4,7 @@
 
 #include "core/autograd.h"
 #include "core/ops.h"
+#include "kernels/trace.h"
 
 namespace holt {
 namespace {
@@ -42,6 +43,7 @@ void with_index(const Pool2d& p, const Tensor& index, F&& f) {
 }  // namespace
 
 Tensor max_pool2d(const Tensor& x, int kernel, int stride, int padding) {
+  const TraceRange trace("max_pool2d");
   const Pool2d p = check_arguments("max_pool2d", x, kernel, stride, padding);
   Tensor y = output(p, x, x.dtype()), index;
   if (grad_enabled() && x.requires_grad()) index = output(p, x, kernel <= 16 ? DType::u8 : DType::i32);
@@ -58,6 +60,7 @@ Tensor max_pool2d(const Tensor& x, int kernel, int stride, int padding) {
 }
 
 Tensor avg_pool2d(const Tensor& x, int kernel, int stride, int padding) {
+  const TraceRange trace("avg_pool2d");
   const Pool2d p = check_arguments("avg_pool2d", x, kernel, stride, padding);
   Tensor y = output(p, x, x.dtype());
   on(x.device(), x.dtype(), "avg_pool2d", Floats{},

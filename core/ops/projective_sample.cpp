@@ -2,10 +2,12 @@
 
 #include "core/autograd.h"
 #include "core/ops.h"
+#include "kernels/trace.h"
 
 namespace holt {
 
 Tensor projective_sample(const Tensor& x, const Tensor& theta) {
+  const TraceRange trace("projective_sample");
   check(x.rank() == 4 && x.size(1) >= 1 && x.size(2) >= 1,
         "projective_sample: x must be [N, H, W, C] with H and W of at least 1, got {}", x);
   constexpr int64_t kSide = 1 << 24, kElements = int64_t{1} << 31;

@@ -2,11 +2,13 @@
 
 #include "core/autograd.h"
 #include "core/ops.h"
+#include "kernels/trace.h"
 
 namespace holt {
 namespace {
 
 Tensor apply(const char* op, const Tensor& x, bool log) {
+  const TraceRange trace(op);
   check(x.rank() >= 1 && x.size(-1) >= 1, "{}: x must be [..., C] with C of at least 1, got {}", op, x);
   const Softmax p{x.numel() / x.size(-1), x.size(-1), log};
   Tensor y = empty_like(x);

@@ -3,6 +3,7 @@
 
 #include "core/autograd.h"
 #include "core/ops.h"
+#include "kernels/trace.h"
 
 namespace holt {
 namespace {
@@ -45,6 +46,7 @@ Plan plan(const char* op, const Shape& shape, const std::vector<int>& axes, bool
 }
 
 Tensor reduce(const char* op, const Tensor& x, const Plan& p, double scale) {
+  const TraceRange trace(op);
   const DType wide = x.dtype() == DType::f64 ? DType::f64 : DType::f32;
   Tensor y = x.detach();
   for (const Reduction& step : p.steps) {

@@ -3,12 +3,14 @@
 
 #include "core/autograd.h"
 #include "core/ops.h"
+#include "kernels/trace.h"
 
 namespace holt {
 namespace {
 
 template <class F>
 Tensor unary(const char* op, const Tensor& x, F f) {
+  const TraceRange trace(op);
   Tensor y = empty_like(x);
   on(x.device(), x.dtype(), op, Floats{},
      [&]<class T>(auto dev, T) { unary_forward(dev, f, x.numel(), x.data<T>(), y.data<T>()); });

@@ -1,4 +1,5 @@
 // Copies between host and GPU.
+#include "kernels/cuda/graph_memory.h"
 #include "kernels/cuda/runtime.h"
 #include "kernels/cuda_backend.h"
 
@@ -10,6 +11,11 @@ void copy_bytes(Device to, void* dst, Device from, const void* src, size_t bytes
         from, to);
   const Device d = to.kind == Device::cuda ? to : from;
   use(d);
+  if (to.kind != Device::cuda)
+    check_not_recording("the host reads from the GPU (item(), to_vector(), printing)", "nothing has run yet");
+  if (from.kind != Device::cuda)
+    check_not_recording("the host uploads from its own memory",
+                        "every replay would upload it again, long after it is gone; make the tensor beforehand");
   const cudaMemcpyKind kind = both                      ? cudaMemcpyDeviceToDevice
                               : to.kind == Device::cuda ? cudaMemcpyHostToDevice
                                                         : cudaMemcpyDeviceToHost;

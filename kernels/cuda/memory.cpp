@@ -4,6 +4,8 @@
 #include <limits>
 #include <mutex>
 
+#include "kernels/cuda/graph_memory.h"
+#include "kernels/cuda/pool.h"
 #include "kernels/cuda/runtime.h"
 #include "kernels/cuda_backend.h"
 #include "kernels/memory_limit.h"
@@ -38,6 +40,15 @@ size_t pool_attribute(Device d, cudaMemPoolAttr name) {
 }  // namespace
 
 void* allocate(Device d, size_t bytes) {
+  GraphMemory* const graph = GraphMemory::current(d);
+  return graph ? graph->allocate(bytes) : pool_allocate(d, bytes);
+}
+
+void deallocate(Device d, void* p, size_t) noexcept {
+  if (!GraphMemory::deallocate(d, p)) pool_deallocate(d, p);
+}
+
+void* pool_allocate(Device d, size_t bytes) {
   const cudaMemPool_t from = pool(d);
   bytes = std::max<size_t>(bytes, 1);
   if (const auto& limit = detail::memory_limit(d); limit.bytes != std::numeric_limits<size_t>::max()) {
@@ -61,10 +72,11 @@ void* allocate(Device d, size_t bytes) {
         format("the GPU has {} free of {}", detail::format_bytes(free), detail::format_bytes(total)));
   }
   check_cuda(status, "allocate", d);
+  detail::note_request(d, bytes);
   return p;
 }
 
-void deallocate(Device d, void* p, size_t) noexcept {
+void pool_deallocate(Device d, void* p) noexcept {
   // At exit the runtime may be gone already, and the memory with it; an error of a kernel is reported by who waits for
   // it.
   int previous = d.index;
@@ -96,6 +108,7 @@ void reset_peak(Device d) {
 }
 
 void release_cached(Device d) {
+  check_not_recording("release_cached", "the host may not wait for the GPU, nothing has run yet");
   const cudaMemPool_t p = pool(d);
   check_cuda(cudaStreamSynchronize(cudaStreamPerThread), "release_cached", d);
   check_cuda(cudaMemPoolTrimTo(p, 0), "release_cached", d);

@@ -2,6 +2,7 @@
 
 #include <cstdlib>
 
+#include "kernels/cuda/graph_memory.h"
 #include "kernels/cuda_backend.h"
 
 namespace holt {
@@ -75,6 +76,9 @@ std::string missing_reason() { return found().reason; }
 
 Cuda current_cuda(int8_t index) {
   cuda::use({Device::cuda, index});
+  check(cuda::recording_gpu() < 0 || cuda::recording_gpu() == index,
+        "graph: work for cuda:{} while a graph of cuda:{} is recorded: a graph is of one GPU", index,
+        cuda::recording_gpu());
   return {cudaStreamPerThread, index};
 }
 
