@@ -356,18 +356,22 @@ TEST_F(CliTest, Info) {
   EXPECT_HAS(r.out, cuda_device_count() == 0 ? cuda_missing_reason() : "cuda:0");
 }
 
-// The same few steps on the emulated GPU: 200 images, the losses of the cpu.
-TEST_F(CliTest, SimtTrainsAsTheCpuDoes) {
+// The same few steps on the emulated GPU, and on a real one or its double: 200 images, the losses of the cpu.
+TEST_F(CliTest, GpusTrainAsTheCpuDoes) {
   const auto run = [&](const std::string& device) {
     const Result r = holt_run({"train", "--data-dir", data(), "--out", out(device), "--device", device, "--limit-train",
                                "200", "--limit-test", "20", "--batch", "16", "--max-steps", "3", "--lr", "0.05"});
     EXPECT_EQ(r.code, 0) << r.err;
     return log_of(device).at(0);
   };
-  const Json cpu = run("cpu"), simt = run("simt");
+  const Json cpu = run("cpu");
   EXPECT_EQ(cpu.at("step"), 3);
-  for (const char* key : {"train_loss", "test_loss"})
-    EXPECT_NEAR(simt.at(key).get<double>(), cpu.at(key).get<double>(), 1e-4 * cpu.at(key).get<double>()) << key;
+  for (const std::string& gpu :
+       cuda_device_count() ? std::vector<std::string>{"simt", "cuda"} : std::vector<std::string>{"simt"}) {
+    const Json log = run(gpu);
+    for (const char* key : {"train_loss", "test_loss"})
+      EXPECT_NEAR(log.at(key).get<double>(), cpu.at(key).get<double>(), 1e-4 * cpu.at(key).get<double>()) << gpu << key;
+  }
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 // The same small network — convolution, batch norm, pooling, linear, dropout — trained 20 steps on cpu and on the
-// emulated GPU: every kernel of a training step, forward and backward, in one loop.
+// emulated GPU: every kernel of a training step, forward and backward, in one loop. On cuda too, where there is a GPU or
+// a double of one (then all of a step is queued before any of it runs).
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -93,6 +94,12 @@ TEST(SimtTraining, SgdAgreesWithCpu) {
 
 TEST(SimtTraining, AdamWAgreesWithCpu) {
   expect_same(train(Device::cpu, adamw), train(Device::simt, adamw), kAdamTolerance);
+}
+
+TEST(CudaTraining, AgreesWithCpu) {
+  if (cuda_device_count() == 0) GTEST_SKIP() << cuda_missing_reason();
+  expect_same(train(Device::cpu, sgd), train(Device::cuda, sgd), kSgdTolerance);
+  expect_same(train(Device::cpu, adamw), train(Device::cuda, adamw), kAdamTolerance);
 }
 
 }  // namespace

@@ -13,6 +13,7 @@
 #include "apps/holt/run_folder.h"
 #include "apps/holt/source.h"
 #include "core/finite.h"
+#include "data/device_batches.h"
 #include "kernels/build_info.h"
 #include "nn/models/registry.h"
 #include "nn/schedule.h"
@@ -159,7 +160,7 @@ class Run {
 
   // Trains to the end of the current epoch, tests, logs, saves. False if a signal came between two steps.
   bool epoch(const Interrupt& interrupt) {
-    auto batches = train_.epoch(at_.epoch, at_.step);
+    data::DeviceBatches batches(train_.epoch(at_.epoch, at_.step), device_);
     const int64_t steps = std::min(train_.batches(), total_ - at_.epoch * train_.batches());
     const auto begin = Clock::now();
     const int64_t samples_before = at_.scores.samples;
@@ -168,9 +169,8 @@ class Run {
       if (interrupt.signal()) return false;
       const auto batch = batches.next();
       const int64_t step = done_steps();
-      const double loss =
-          nn::train_step(*model_, *optimizer_, batch->images.to(device_), batch->labels.to(device_), at_.scores,
-                         {.factor = factor(step), .label_smoothing = config_.label_smoothing});
+      const double loss = nn::train_step(*model_, *optimizer_, batch->images, batch->labels, at_.scores,
+                                         {.factor = factor(step), .label_smoothing = config_.label_smoothing});
       check(std::isfinite(loss),
             "train: the loss is {} at step {} of {} (epoch {}); try a smaller --lr than {}. {} is "
             "kept as it was before",
@@ -192,7 +192,7 @@ class Run {
     const double speed = static_cast<double>(at_.scores.samples - samples_before) / std::max(train_seconds, 1e-9);
 
     const auto test_begin = Clock::now();
-    const nn::Scores test = nn::evaluate(*model_, test_.epoch(0), device_, [&](int64_t) {
+    const nn::Scores test = nn::evaluate(*model_, data::DeviceBatches(test_.epoch(0), device_), device_, [&](int64_t) {
       progress_.show({.epoch = at_.epoch,
                       .epochs = epochs(),
                       .step = at_.step,

@@ -23,6 +23,7 @@ LayerNorm checked(const char* op, const Tensor& x, const Tensor& w, const Tensor
 // {normalised, sum}; without a residual there is no sum, and x is what is normalised.
 std::pair<Tensor, Tensor> normalised(const LayerNorm& p, const Tensor& x, const Tensor& residual, const Tensor& w,
                                      const Tensor& b) {
+  const TraceRange trace(residual ? "add_layer_norm" : "layer_norm");
   const DType stats = x.dtype() == DType::f64 ? DType::f64 : DType::f32;
   Tensor y = empty_like(x), mean = empty({p.rows}, stats, x.device()), rstd = empty({p.rows}, stats, x.device());
   Tensor sum = residual ? empty_like(x) : Tensor{};

@@ -36,6 +36,8 @@ void holt_double_fail_next(const char* function, cudaError_t error);
 /// An eager stream runs its work as soon as it is queued: the other extreme of what a GPU may do. cudaStreamPerThread
 /// is the calling thread's on its current device.
 void holt_double_set_eager(cudaStream_t stream, int eager);
+/// The same for all streams created from now on.
+void holt_double_set_new_streams_eager(int eager);
 
 /// Allocations from pools that were not freed, on all GPUs; pinned ones; streams, events and graphs not destroyed.
 size_t holt_double_live_allocations(void);

@@ -122,6 +122,11 @@ void holt_double_set_eager(cudaStream_t handle, int eager) {
   }
 }
 
+void holt_double_set_new_streams_eager(int eager) {
+  const std::lock_guard lock(state().lock);
+  state().new_streams_eager = eager != 0;
+}
+
 size_t holt_double_pending() {
   const std::lock_guard lock(state().lock);
   size_t n = 0;

@@ -84,6 +84,7 @@ struct State {
   State();
   std::mutex lock;
   int driver, runtime = CUDART_VERSION;
+  bool new_streams_eager = false;
   size_t total_memory = size_t{2} << 30;
   std::vector<std::unique_ptr<Gpu>> gpus;
   std::map<cudaStream_t, std::shared_ptr<Stream>> streams;

@@ -14,7 +14,8 @@ cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned flags) {
   if (call.refused) return call.refused;
   if (!stream || (flags & ~unsigned{cudaStreamNonBlocking})) return report(cudaErrorInvalidValue);
   if (!device_exists(current_device())) return report(cudaErrorNoDevice);
-  auto made = std::make_shared<Stream>(Stream{.device = current_device(), .blocking = flags == 0});
+  auto made = std::make_shared<Stream>(
+      Stream{.device = current_device(), .blocking = flags == 0, .eager = state().new_streams_eager});
   *stream = reinterpret_cast<cudaStream_t>(made.get());
   state().streams[*stream] = made;
   return cudaSuccess;
