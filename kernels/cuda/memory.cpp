@@ -58,9 +58,10 @@ void* pool_allocate(Device d, size_t bytes) {
   }
   void* p = nullptr;
   cudaError_t status = cudaMallocFromPoolAsync(&p, bytes, from, cudaStreamPerThread);
-  if (status == cudaErrorMemoryAllocation) {  // blocks that wait for their stream, or are too small, may make room
+  if (status == cudaErrorMemoryAllocation) {  // blocks that wait for some thread's stream, or are too small, make room
     cudaGetLastError();
-    cuda::release_cached(d);
+    check_cuda(cudaDeviceSynchronize(), "allocate", d);
+    check_cuda(cudaMemPoolTrimTo(from, 0), "allocate", d);
     status = cudaMallocFromPoolAsync(&p, bytes, from, cudaStreamPerThread);
   }
   if (status == cudaErrorMemoryAllocation) {

@@ -59,6 +59,8 @@ void use(Device d) {
   check(found().count > 0, "{} is not available: {}", d, found().reason);
   check(d.index >= 0 && d.index < found().count, "{} is not available: this machine has {} CUDA device{}", d,
         found().count, found().count == 1 ? "" : "s");
+  check(recording_gpu() < 0, "graph: work for {} while a graph of cuda:{} is recorded: a graph is of one GPU", d,
+        recording_gpu());
   check_cuda(cudaSetDevice(d.index), "cudaSetDevice", d);
   current = d.index;
 }
@@ -76,9 +78,6 @@ std::string missing_reason() { return found().reason; }
 
 Cuda current_cuda(int8_t index) {
   cuda::use({Device::cuda, index});
-  check(cuda::recording_gpu() < 0 || cuda::recording_gpu() == index,
-        "graph: work for cuda:{} while a graph of cuda:{} is recorded: a graph is of one GPU", index,
-        cuda::recording_gpu());
   return {cudaStreamPerThread, index};
 }
 
