@@ -17,7 +17,7 @@ namespace {
 using namespace small;
 
 constexpr int64_t kQueryBlock = 48, kKeyBlock = 256;
-constexpr int64_t kDepth = 64;  // keys whose values are multiplied in one go: their panel of 16 KiB stays in the cache
+constexpr int64_t kDepth = 64;  // steps along the keys in one product: their panel of 16 KiB stays in the nearest cache
 
 // The memory of one thread.
 template <class In>
@@ -113,10 +113,10 @@ void forward_block(const Attention& p, int64_t rows, const T* q, T* o, acc_t<T>*
       if (first > 0)
         for (int64_t d = 0; d < s.width; ++d) s.o[r * s.width + d] *= correction;
     }
-    const int64_t all = elements<In>(keys), at_once = elements<In>(kDepth);
+    const int64_t all = elements<In>(keys);
     const In* const v = s.v + elements<In>(first) * s.width;
-    for (int64_t j = 0; j < all; j += at_once)
-      product<In>(rows, D, std::min(at_once, all - j), {s.weights + j, weights_step, 1},
+    for (int64_t j = 0; j < all; j += kDepth)
+      product<In>(rows, D, std::min(kDepth, all - j), {s.weights + j, weights_step, 1},
                   {v + j * s.width, s.width, kTileCols<In>}, s.o, s.width, first + j > 0);
   }
   for (int64_t r = 0; r < rows; ++r, o += p.heads * D) {

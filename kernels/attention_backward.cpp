@@ -13,7 +13,7 @@ namespace {
 
 using namespace small;
 
-constexpr int64_t kQueryBlock = 48, kKeyBlock = 128, kKeyChunk = 1024;
+constexpr int64_t kQueryBlock = 96, kKeyBlock = 128, kKeyChunk = 1024;
 
 // The memory of one thread. Left and Right operands as small_product.h packs them.
 template <class In>
