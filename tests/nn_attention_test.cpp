@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "core/autograd.h"
+#include "kernels/parallel.h"
 #include "nn/attention.h"
 #include "tests/harness/expect_error.h"
 
@@ -59,6 +60,24 @@ TEST(MultiHeadAttention, NamesLabelAndErrors) {
   EXPECT_ERROR(nn::MultiHeadAttention(60, 7, g), "60 features and 7 heads");
   EXPECT_ERROR(nn::MultiHeadAttention(36, 3, g), "heads of 12");
   EXPECT_ERROR(m(normal({2, 64}, 0, 1, g)), "[B, T, 64]");
+}
+
+// 2100 keys: dq is a sum of three chunks'.
+TEST(Attention, BitsDoNotDependOnTheNumberOfThreads) {
+  for (const DType t : {DType::f32, DType::bf16}) {
+    const auto run = [&](int threads) {
+      const ThreadLimit limit(threads);
+      Generator g(3);
+      const Tensor q = normal({1, 150, 2, 32}, 0, 1, g, t).requires_grad_(),
+                   k = normal({1, 2100, 2, 32}, 0, 1, g, t).requires_grad_(),
+                   v = normal({1, 2100, 2, 32}, 0, 1, g, t).requires_grad_();
+      const Tensor o = attention(q, k, v);
+      o.backward(normal(o.shape(), 0, 1, g, t));
+      return std::array{o.to_vector<double>(), q.grad().to_vector<double>(), k.grad().to_vector<double>(),
+                        v.grad().to_vector<double>()};
+    };
+    EXPECT_EQ(run(1), run(3)) << to_string(t);
+  }
 }
 
 // add_layer_norm → qkv → attention → proj → add_layer_norm → linear + gelu → linear, with the stream beside it.
