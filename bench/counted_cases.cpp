@@ -16,13 +16,27 @@ using simt::LineCounts;
 using simt::Space;
 using test::Case;
 
-std::vector<KernelCounts> count_case(const Case& c, std::string_view rung) {
+namespace {
+
+void run_case(const Case& c, std::string_view rung) {
   const Buffers buffers(c, Device::simt);
   std::optional<ScopedRung> scoped;
   if (!rung.empty()) scoped.emplace(c.op, rung);
-  const simt::Counting counting;
   c.run(Device::simt, buffers.pointers);
+}
+
+}  // namespace
+
+std::vector<KernelCounts> count_case(const Case& c, std::string_view rung) {
+  const simt::Counting counting;
+  run_case(c, rung);
   return counting.result();
+}
+
+std::vector<KernelCounts> launches_of_case(const Case& c, std::string_view rung) {
+  const simt::Counting counting;
+  run_case(c, rung);
+  return counting.launches();
 }
 
 std::vector<Case> study_cases(const test::CaseFamily& family) {

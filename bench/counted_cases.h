@@ -11,6 +11,9 @@ namespace holt::bench {
 /// What one call of the case's op does with this rung; empty: the production rung.
 std::vector<simt::KernelCounts> count_case(const test::Case& c, std::string_view rung);
 
+/// What it launches.
+std::vector<simt::KernelCounts> launches_of_case(const test::Case& c, std::string_view rung);
+
 /// Of each op and dtype the case with the most compulsory bytes among the family's Scope::study cases.
 std::vector<test::Case> study_cases(const test::CaseFamily& family);
 

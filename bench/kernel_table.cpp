@@ -3,6 +3,7 @@
 // families' small cases on the emulated GPU and noting what is launched.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <map>
 #include <optional>
@@ -28,23 +29,23 @@ struct Shape {
   auto operator<=>(const Shape&) const = default;
 };
 
-// "normalize<holt::f16, 8>(…)" → "normalize<8>": the name with its numbers among the template arguments, which decide
+// "normalize<holt::f16, 8>(…)" → "normalize<8>": the name with all numbers among the template arguments, which decide
 // registers and launch shapes more than types do.
 std::string variant(const std::string& kernel, const std::string& full) {
   const size_t at = full.find(kernel + "<");
   if (at == full.npos) return kernel;
-  std::string numbers, argument;
-  int depth = 0;
-  for (size_t i = at + kernel.size() + 1; i < full.size() && depth >= 0; ++i) {
+  std::string numbers, word;
+  int depth = 1;
+  for (size_t i = at + kernel.size() + 1; i < full.size() && depth > 0; ++i) {
     const char c = full[i];
     depth += c == '<' || c == '(' ? 1 : c == '>' || c == ')' ? -1 : 0;
-    if (depth >= 0 && !(c == ',' && depth == 0)) {
-      if (c != ' ') argument += c;
+    if (std::string_view("<>(), ").find(c) == std::string_view::npos) {
+      word += c;
       continue;
     }
-    if (!argument.empty() && argument.find_first_not_of("0123456789") == argument.npos)
-      numbers += (numbers.empty() ? "" : ", ") + argument;
-    argument.clear();
+    if (!word.empty() && word.find_first_not_of("0123456789") == word.npos)
+      numbers += (numbers.empty() ? "" : ", ") + word;
+    word.clear();
   }
   return numbers.empty() ? kernel : kernel + "<" + numbers + ">";
 }
@@ -52,34 +53,43 @@ std::string variant(const std::string& kernel, const std::string& full) {
 // What the families' cases launch: (family, kernel's variant) → shapes.
 using Launches = std::map<std::pair<std::string, std::string>, std::set<Shape>>;
 
+void note_launches(Launches& launches, const test::CaseFamily& family, const test::Case& c, std::string_view rung) {
+  for (const simt::KernelCounts& k : launches_of_case(c, rung)) {
+    std::string name = k.kernel.substr(0, k.kernel.find('<'));
+    if (const size_t colon = name.rfind(':'); colon != name.npos) name = name.substr(colon + 1);
+    launches[{family.name, variant(name, k.kernel)}].insert(
+        {static_cast<int>(k.block.count()), static_cast<int>(k.shared_bytes)});
+  }
+}
+
+// Every rung of the tiny cases, which reach every branch, and of the largest.
 Launches run_families() {
   Launches launches;
   for (const test::CaseFamily* family : test::families()) {
     auto cases = family->cases(test::Scope::race);
     for (test::Case& c : study_cases(*family)) cases.push_back(std::move(c));
-    for (const test::Case& c : cases) {
-      if (c.dtype == DType::f64) continue;
-      for (std::string_view rung : test::rungs_on(c, Device::simt))
-        for (const simt::KernelCounts& k : count_case(c, rung)) {
-          std::string name = k.kernel.substr(0, k.kernel.find('<'));
-          if (const size_t colon = name.rfind(':'); colon != name.npos) name = name.substr(colon + 1);
-          launches[{family->name, variant(name, k.kernel)}].insert(
-              {static_cast<int>(k.block.count()), static_cast<int>(k.shared_bytes)});
-        }
-    }
+    for (const test::Case& c : cases)
+      if (c.dtype != DType::f64)
+        for (std::string_view rung : test::rungs_on(c, Device::simt)) note_launches(launches, *family, c, rung);
   }
   return launches;
 }
 
-// The shapes of a kernel in a file: those of the family that the file's name begins with; else of any family.
+// The shapes of a kernel in a file: of this variant, else of others of the same name that take no dynamic shared
+// memory; of the family that the file's name begins with, else of any family.
 std::set<Shape> shapes_of(const Launches& launches, const std::string& file, const std::string& variant) {
-  std::set<Shape> own, any;
+  const auto name = [](const std::string& v) { return v.substr(0, v.find('<')); };
+  std::set<Shape> found[4];
   for (const auto& [key, shapes] : launches) {
-    if (key.second != variant) continue;
-    any.insert(shapes.begin(), shapes.end());
-    if (file.starts_with(key.first)) own.insert(shapes.begin(), shapes.end());
+    if (name(key.second) != name(variant)) continue;
+    const bool same = key.second == variant;
+    if (!same && std::any_of(shapes.begin(), shapes.end(), [](const Shape& s) { return s.dynamic > 0; })) continue;
+    const int rank = (same ? 0 : 1) + (file.starts_with(key.first) ? 0 : 2);
+    found[rank].insert(shapes.begin(), shapes.end());
   }
-  return own.empty() ? any : own;
+  for (const auto& shapes : found)
+    if (!shapes.empty()) return shapes;
+  return {};
 }
 
 struct Row {
@@ -104,7 +114,17 @@ int run(const std::string& build, const std::string& gpus) {
   check(!rows.empty(), "holt_kernel_table: no compiler report in {}", build);
   std::vector<std::pair<Multiprocessor, std::string>> machines;
   for (const auto& [gpu, arch] : kGpus) machines.emplace_back(read_multiprocessor(gpus + "/" + gpu + ".json"), arch);
-  const Launches launches = run_families();
+  Launches launches = run_families();
+  // Kernels that only some shapes need: the production rung of all cases of the test.
+  for (const test::CaseFamily* family : test::families()) {
+    const bool missing = std::any_of(rows.begin(), rows.end(), [&](const auto& row) {
+      const auto& [file, kernel] = row.first;
+      return file.starts_with(family->name) && shapes_of(launches, file, kernel).empty();
+    });
+    if (!missing) continue;
+    for (const test::Case& c : family->cases(test::Scope::test))
+      if ((c.dtype == DType::f32 || c.dtype == DType::bf16) && c.flops < 2e7) note_launches(launches, *family, c, "");
+  }
 
   fmt::print(
       "| file | kernel | threads | shared: static + dynamic | registers on sm_80, 90, 100, 120 | spills | A100 | "

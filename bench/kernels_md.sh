@@ -27,3 +27,5 @@ section matmul-f32 "$build/bench/holt_counters" matmul --case=f32
 section matmul-bf16 "$build/bench/holt_counters" matmul --case=bf16
 section layer-norm "$build/bench/holt_counters" layer_norm --case=layer_norm_forward
 section layer-norm-backward "$build/bench/holt_counters" layer_norm --case=layer_norm_backward
+section attention "$build/bench/holt_counters" attention --case=attention_forward
+section attention-backward "$build/bench/holt_counters" attention --case=attention_backward

@@ -1,4 +1,11 @@
 // The forward. Its backward is batch_norm_backward.cu.
+//
+// Memory-bound: 3·R·C·sizeof(T) bytes in training (x twice, y), 9 flops an element. ResNet-50's first stage at batch
+// 64, [200704, 256] bf16, is 308 MB: at least 92 µs on an H100 (3.35 TB/s), 305 µs on an RTX 4090 (1.01 TB/s).
+// moments_of_parts: 256 threads as channel_tile.cuh says, 8 channels a thread (16 bytes), four rows in flight: 69 to 93
+// registers and 9 to 17 KB of shared memory on sm_90, so 25 to 37 % of an H100's threads; with four 16-byte loads each
+// that is 32 KB under way a multiprocessor, more than the 18 that its memory asks for. normalize: 40 to 46 registers,
+// 62 to 75 %.
 #include "kernels/batch_norm.h"
 
 #include "kernels/channel_tile.cuh"

@@ -1,3 +1,8 @@
+// Memory-bound: 3·R·C·sizeof(T) bytes for 2 to 30 flops an element. GELU's backward behind ViT-B's first MLP layer at
+// batch 64, [12608, 3072] bf16, is 232 MB: at least 69 µs on an H100 (3.35 TB/s), 230 µs on an RTX 4090 (1.01 TB/s).
+// chunks: 256 threads, 8 rows of 32 columns at a time, so that a thread keeps one column's sum in a register and the
+// block meets once, in 1 KB of shared memory; 32 registers on sm_90, all threads resident. Elements go one by one: 2
+// sectors a request for 16-bit types where 16-byte accesses would take 16, which costs instructions but no bytes.
 #include "kernels/bias_activation.h"
 
 #include "kernels/gpu.cuh"

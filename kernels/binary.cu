@@ -1,3 +1,8 @@
+// Memory-bound: (|a| + |b| + n)·sizeof(T) bytes for one flop an element. A residual sum in ViT-B at batch 64, [12608,
+// 768] bf16, is 58 MB: at least 17 µs on an H100 (3.35 TB/s), 58 µs on an RTX 4090 (1.01 TB/s). vec16: 16 bytes an
+// access, 256 threads a block, no shared memory, 31 to 48 registers on sm_90 (the operands' walks): 62 to 100 % of an
+// H100's threads with two loads each, twice the 18 KB a multiprocessor that its memory asks for. The grid:
+// elementwise.cuh.
 #include "kernels/binary.h"
 
 #include "kernels/elementwise.cuh"

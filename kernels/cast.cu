@@ -1,3 +1,7 @@
+// Memory-bound: n·(sizeof(From) + sizeof(To)) bytes, no arithmetic. ViT-B's 86 M weights from f32 to bf16 are 516 MB:
+// at least 154 µs on an H100 (3.35 TB/s), 511 µs on an RTX 4090 (1.01 TB/s). vec16: 256 threads a block, no shared
+// memory, 15 to 30 registers on sm_90: every thread of a multiprocessor is resident, with 16 bytes of the wider type
+// each.
 #include "kernels/cast.h"
 
 #include "kernels/gpu.cuh"

@@ -1,3 +1,9 @@
+// Bound by arithmetic where channels are many: 2·N·OH·OW·Cout·KH·KW·Cin flops. A 3×3 convolution of 64 channels in
+// ResNet-50's first stage at batch 64 is 14.8 GFLOP on 51 MB of bf16: 15 µs of an H100's tensor cores (989 TFLOP/s) and
+// 15 µs of its memory (3.35 TB/s); 90 and 51 µs on an RTX 4090 (165 TFLOP/s, 1.01 TB/s). In f32: 221 µs (67 TFLOP/s)
+// and 179 µs (82.6). Tiles, registers, shared memory and occupancy are the matrix product's (gemm_register.cuh,
+// gemm_mma.cuh): 62 to 122 registers on sm_90 for f32, 96 to 128 for 16-bit types, so 25 to 50 % of an H100's threads.
+// One block a tile, in an order that lets neighbours share operands in L2.
 #include "kernels/conv2d.h"
 
 #include "kernels/conv2d_operands.cuh"

@@ -1,3 +1,8 @@
+// Memory-bound: R·C·sizeof(T) bytes forward, 2 backward, about 25 flops an element. [16384, 1000] f32 is 66 MB forward:
+// at least 20 µs on an H100 (3.35 TB/s), 65 µs on an RTX 4090 (1.01 TB/s); backward 39 and 130. A batch of 256 images,
+// 1 MB, takes less than its launch. warp: a warp a row, four rows a block of 128: a row's sums stay in registers and
+// blocks are small enough to even out the end. No shared memory, 30 to 34 registers on sm_90: 75 to 100 % of an H100's
+// threads.
 #include "kernels/cross_entropy.h"
 
 #include "kernels/losses.cuh"

@@ -1,3 +1,8 @@
+// 2·n·sizeof(T) bytes and about 15 integer operations an element (Philox). [12608, 768] bf16 is 39 MB: at least 12 µs
+// on an H100 (3.35 TB/s), 38 µs on an RTX 4090 (1.01 TB/s). The 145 M integer operations take 10 and 7 µs at 64 a clock
+// and multiprocessor: on an H100 nearly as long as the memory, which is why a draw's 128 bits are all used. vec16: 16
+// bytes an access, 256 threads a block, no shared memory, 24 to 28 registers on sm_90: every thread is resident, so
+// that the warps that compute and those that wait for memory hide each other.
 #include "kernels/dropout.h"
 
 #include "kernels/gpu.cuh"

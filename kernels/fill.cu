@@ -1,3 +1,6 @@
+// Memory-bound: n·sizeof(T) bytes written. 2^26 floats are 268 MB: at least 80 µs on an H100 (3.35 TB/s), 266 µs on an
+// RTX 4090 (1.01 TB/s). vec16: 256 threads a block, no shared memory, 16 to 20 registers on sm_90: every thread is
+// resident. A write waits for nothing, so one a thread is enough.
 #include "kernels/fill.h"
 
 #include "kernels/gpu.cuh"

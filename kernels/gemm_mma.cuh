@@ -34,14 +34,17 @@ __device__ void multiply(float (&d)[4], const uint32_t (&a)[4], const uint32_t (
     mma_f16_16x8x16(d, a, b);
 }
 
-// Starts the copies of one slice of an operand: Tile·32 elements, two 16-byte pieces a thread.
+// Starts the copies of one slice of an operand: Tile·32 elements, two 16-byte pieces a thread. Shared memory is written
+// a quarter of a warp at a time: two rows of [row][k], which are taken four apart, because rows of 80 bytes that follow
+// one another share banks (six wavefronts a request in place of four).
 template <int Tile, class T, class Operand>
 __device__ void fetch_slice(T* slice, const Operand& x, int o, int k) {
   using M = MmaTile<Tile>;
 #pragma unroll
   for (int i = 0; i < Tile * M::depth / 8 / M::threads; ++i) {
     const int piece = threadIdx.x + i * M::threads;
-    const int po = x.k_contiguous ? piece / (M::depth / 8) : piece % (Tile / 8) * 8;
+    const int row = piece / (M::depth / 8), apart = (row & ~7) | (row & 1) << 2 | (row >> 1 & 3);
+    const int po = x.k_contiguous ? apart : piece % (Tile / 8) * 8;
     const int pk = x.k_contiguous ? piece % (M::depth / 8) * 8 : piece / (Tile / 8);
     T* const to = slice + (x.k_contiguous ? po * M::pitch_k + pk : pk * M::pitch_o + po);
     if (x.vectors) {
@@ -114,7 +117,7 @@ __global__ void __launch_bounds__(2 * Tile, 2) gemm_mma(Schedule s, A a, B b, Ep
   // Half of the rows at a time through shared memory: those of the even warps, then those of the odd.
   cp_async_wait<0>();
   float* const staged = reinterpret_cast<float*>(shared);
-  constexpr int kPitch = Tile + 4;
+  constexpr int kPitch = Tile + 8;  // four rows of a fragment, two floats a lane, are half a warp's 32 banks
 #pragma unroll 1
   for (int half = 0; half < 2; ++half) {
     __syncthreads();
@@ -124,8 +127,9 @@ __global__ void __launch_bounds__(2 * Tile, 2) gemm_mma(Schedule s, A a, B b, Ep
 #pragma unroll
         for (int j = 0; j < kColTiles; ++j)
 #pragma unroll
-          for (int e = 0; e < 4; ++e)
-            staged[(16 * i + lane / 4 + e / 2 * 8) * kPitch + warp_col + 8 * j + lane % 4 * 2 + e % 2] = sum[i][j][e];
+          for (int e = 0; e < 4; e += 2)
+            store8(staged + (16 * i + lane / 4 + e / 2 * 8) * kPitch + warp_col + 8 * j + lane % 4 * 2,
+                   {{sum[i][j][e], sum[i][j][e + 1]}});
     __syncthreads();
     write_staged<M::warp_rows, Tile>(s, share, epilogue, staged, kPitch, share.row + half * M::warp_rows, share.col);
   }

@@ -1,3 +1,8 @@
+// Memory-bound: N·P·C·sizeof(T) bytes each way, one flop an element. ResNet-50's last stage at batch 64, [64, 49, 2048]
+// bf16, is 12.8 MB: at least 3.8 µs on an H100 (3.35 TB/s), 12.7 µs on an RTX 4090 (1.01 TB/s): near to what a launch
+// takes. Forward: 256 threads, warps on different pixels of the same 32·V channels, whose sums meet in 1 to 8 KB of
+// shared memory: N·C/V/32 blocks (512 here), where a thread an output would leave most of the GPU idle. 32 to 36
+// registers on sm_90: 75 to 100 % of the threads. Backward: 18 to 24 registers, all threads.
 #include "kernels/global_avg_pool.h"
 
 #include "kernels/vectors.cuh"

@@ -9,8 +9,9 @@
 // DYNAMIC_SHARED is 16-byte aligned. A SHARED array is aligned as its type is: one that is read by load16 or filled by
 // cp_async16 says so, SHARED(alignas(16) float, tile, [32][32]); the emulator places others where that would fail.
 //
-// What differs in more than spelling is a small function with a twin in kernels/simt/: load16 / store16, cp_async16,
-// cp_async_commit, cp_async_wait<N>, mma_bf16_16x8x16, atomic_add_bf16x2 (in global memory). Threads, barriers
+// What differs in more than spelling is a small function with a twin in kernels/simt/: load16 / store16, store8,
+// cp_async16, cp_async_commit, cp_async_wait<N>, mma_bf16_16x8x16, atomic_add_bf16x2 (in global memory). Threads,
+// barriers
 // (__syncthreads, _or, _and, _count, __syncwarp), shuffles, votes, matches, atomics and __activemask have CUDA's names
 // and meaning on both.
 #pragma once
@@ -63,6 +64,12 @@ __device__ Vec<T> load16(const T* p) {
 template <class T>
 __device__ void store16(T* p, const Vec<T>& x) {
   detail::move16(p, &x);
+}
+
+/// One 8-byte write; p must be 8-byte aligned.
+template <class T>
+__device__ void store8(T* p, const Vec<T, 8 / static_cast<int>(sizeof(T))>& x) {
+  detail::move8(p, &x);
 }
 
 inline constexpr unsigned kFullWarp = 0xffffffffu;

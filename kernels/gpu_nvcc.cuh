@@ -34,6 +34,9 @@ constexpr std::string_view kernel_name() {
 __device__ inline void move16(void* dst, const void* src) {
   *static_cast<uint4*>(dst) = *static_cast<const uint4*>(src);
 }
+__device__ inline void move8(void* dst, const void* src) {
+  *static_cast<uint2*>(dst) = *static_cast<const uint2*>(src);
+}
 
 }  // namespace detail
 

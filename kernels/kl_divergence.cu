@@ -1,3 +1,8 @@
+// Memory-bound: 2·R·C·sizeof(T) bytes forward, 3 backward, about 50 flops an element. [16384, 1000] f32 is 131 MB
+// forward: at least 39 µs on an H100 (3.35 TB/s), 130 µs on an RTX 4090 (1.01 TB/s); backward 59 and 195. warp: a warp
+// a row, four rows a block of 128, as in cross_entropy.cu; no shared memory, 30 to 40 registers on sm_90: 75 to 100 %
+// of an H100's threads. The forward walks each row twice (maxima, then sums); the second walk finds 4 KB a row in L1 or
+// L2.
 #include "kernels/kl_divergence.h"
 
 #include "kernels/losses.cuh"

@@ -1,3 +1,10 @@
+// Memory-bound: 2·R·C·sizeof(T) bytes forward for 8 flops an element. ViT-B at batch 64, [12608, 768] bf16, is 39 MB:
+// at least 12 µs on an H100 (3.35 TB/s), 38 µs on an RTX 4090 (1.01 TB/s). The backward's compulsory 58 MB (17 and 58
+// µs) become 97 MB (29 and 96), because dx and the sums over rows for dw and db each read dy and x. Blocks of 128
+// threads, a warp a row: sums by shuffles, no shared memory, and small blocks even out the end. vec16 keeps a row in
+// registers: 34 to 40 on sm_90 up to 384 floats or 768 16-bit columns (75 % of an H100's threads), 56 to 60 up to 1024
+// and 2048 (50 %); with 3 to 8 16-byte loads a lane that is 74 KB and more under way a multiprocessor where 18 would
+// do. docs/kernels.md walks through the rungs.
 #include "kernels/layer_norm.h"
 
 #include "kernels/gpu.cuh"

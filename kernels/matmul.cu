@@ -1,3 +1,9 @@
+// Bound by arithmetic for layers of networks. ViT-B's first MLP layer at batch 64, [12608, 768]·[768, 3072], is 59.5
+// GFLOP on 102 MB of bf16: 60 µs of an H100's tensor cores (989 TFLOP/s; its memory 30), 361 µs of an RTX 4090's (165;
+// 101). In f32: 0.89 ms (67 TFLOP/s) and 0.72 ms (82.6). Products of an attention (K = 64) and of a classifier's head
+// (N = 10) are bound by memory. gemm_register.cuh and gemm_mma.cuh say why their tiles are as they are; 70 to 128
+// registers, 17 to 60 KB of shared memory and 25 to 37 % of an H100's threads, which suffices where a thread has 32 to
+// 64 independent sums. docs/kernels.md walks through the rungs.
 #include "kernels/matmul.h"
 
 #include "kernels/cuda/cublaslt.h"

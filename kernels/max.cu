@@ -1,3 +1,7 @@
+// Memory-bound: |x| bytes forward, |dx| backward, one comparison an element. [12608, 768] f32 is 39 MB: at least 12 µs
+// on an H100 (3.35 TB/s), 38 µs on an RTX 4090 (1.01 TB/s). Chunks as reduction.cuh cuts them, blocks of 256 threads:
+// 28 to 32 registers on sm_90 for rows (all threads resident), up to 40 for columns with 3 KB of shared memory (75 %).
+// Elements go one by one, since each brings its index: whole sectors, but 4 times as many requests as 16-byte loads.
 #include "kernels/max.h"
 
 #include "kernels/reduction.cuh"

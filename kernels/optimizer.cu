@@ -1,3 +1,8 @@
+// Memory-bound: 28 bytes an element for AdamW (f32 gradients), 20 for SGD with momentum, 4 for the norm; up to 15
+// flops. AdamW on ViT-B's 86 M parameters is 2.4 GB: at least 0.72 ms on an H100 (3.35 TB/s), 2.4 ms on an RTX 4090
+// (1.01 TB/s); the norm 0.10 and 0.34. table: a block of 256 threads a chunk, so that small parameters share the one
+// launch; 30 to 40 registers on sm_90 (75 to 100 % of an H100's threads), no shared memory for a step, 128 to 256 bytes
+// for the norm. Four loads of 16 bytes a thread are 98 KB under way a multiprocessor.
 #include "kernels/optimizer.h"
 
 #include <optional>

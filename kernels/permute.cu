@@ -1,3 +1,7 @@
+// Memory-bound: 2·n·sizeof(T) bytes. Splitting ViT-B's heads at batch 64, [64, 197, 12, 64] → [64, 12, 197, 64] bf16,
+// is 39 MB: at least 12 µs on an H100 (3.35 TB/s), 38 µs on an RTX 4090 (1.01 TB/s). tiled: 256 threads as 32 × 8, four
+// elements each; 40 registers on sm_90 (75 % of an H100's threads), 1 to 8.3 KB of shared memory. Runs take the naive
+// rung on 16-byte elements: 34 registers, 75 %.
 #include "kernels/permute.h"
 
 #include "kernels/elementwise.cuh"

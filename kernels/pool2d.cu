@@ -1,3 +1,7 @@
+// Memory-bound: x and y (and index) once. ResNet's 3×3 stride-2 maximum at batch 64, [64, 112, 112, 64] bf16, is 141 MB
+// with the index: at least 42 µs on an H100 (3.35 TB/s), 140 µs on an RTX 4090 (1.01 TB/s). A pixel is read up to four
+// times, from L1 and L2. vec16: a block takes part of a row of pixels, up to 256 threads with 16 bytes of channels
+// each; no shared memory, 38 to 47 registers on sm_90: 62 to 75 % of an H100's threads.
 #include "kernels/pool2d.h"
 
 #include "kernels/vectors.cuh"

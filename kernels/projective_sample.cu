@@ -1,3 +1,8 @@
+// Memory-bound once eight images share the geometry: 2·N·H·W·C·sizeof(T) bytes forward, 3 backward, for 8 and 20 flops
+// an element. [64, 224, 224, 3] f32 is 77 MB: at least 23 µs on an H100 (3.35 TB/s), 76 µs on an RTX 4090 (1.01 TB/s);
+// backward 35 and 115. Neighbours sample neighbours, so the four taps of a pixel come mostly from L1. 256 threads on
+// neighbouring elements; 32 registers on sm_90 forward (all threads resident); backward 42 for dx (62 %) and 54 for
+// dtheta (50 %), whose block sums need 128 bytes of shared memory.
 #include "kernels/projective_sample.h"
 
 #include "kernels/gpu.cuh"

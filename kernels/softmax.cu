@@ -1,3 +1,9 @@
+// Memory-bound: 2·R·C·sizeof(T) bytes forward, 3 backward, about 25 flops an element. [16384, 1000] bf16 is 66 MB: at
+// least 20 µs on an H100 (3.35 TB/s), 65 µs on an RTX 4090 (1.01 TB/s); backward 29 and 97. Blocks of 128 threads, a
+// warp a row: sums by shuffles, no shared memory, small blocks even out the end. vec16 keeps rows in registers; on
+// sm_90 up to 256 floats or 512 16-bit columns 30 to 40 (75 to 100 % of an H100's threads), beyond that 54 forward (56
+// %) and 80 to 111 backward (25 to 37 %), where 16 loads of 16 bytes a lane make up for the missing threads. Rows of
+// 197 (ViT's attention) are not aligned and take the warp rung: 30 to 32 registers, all threads.
 #include "kernels/softmax.h"
 
 #include "kernels/vector_math.h"

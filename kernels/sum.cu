@@ -1,3 +1,7 @@
+// Memory-bound: |x| bytes forward, |dx| backward, one flop an element. A bias gradient in ViT-B at batch 64, [12608,
+// 3072] f32 over its rows, is 155 MB: at least 46 µs on an H100 (3.35 TB/s), 153 µs on an RTX 4090 (1.01 TB/s). Chunks
+// as reduction.cuh cuts them, blocks of 256 threads, 16 bytes an access where aligned: 34 to 52 registers on sm_90 and
+// up to 9 KB of shared memory for columns: 50 to 75 % of an H100's threads.
 #include "kernels/sum.h"
 
 #include "kernels/reduction.cuh"
@@ -139,15 +143,25 @@ __global__ void backward_naive(Reduction p, int64_t n, float scale, const float*
   }
 }
 
-// Rung 2, vec16: 16 bytes of dx a thread and turn; its elements' places follow from the first one's without division.
+// Rung 2, vec16: 16 bytes of dx a thread and turn. Where they lie in one row of dy they take dy 16 bytes at a time too;
+// elsewhere its elements' places follow from the first one's without division.
 template <class T>
 __global__ void backward_vec16(Reduction p, int64_t n, float scale, const float* dy, T* dx) {
   constexpr int N = Vec<T>::size;
   for (int64_t v = thread_index(); v < n / N; v += thread_count()) {
     Place at(p, v * N);
     Vec<T> r;
+    if (p.inner % N == 0 && aligned16(dy)) {
 #pragma unroll
-    for (int k = 0; k < N; ++k, at.next(p)) r[k] = T(scale * dy[at.o * p.inner + at.i]);
+      for (int k = 0; k < N; k += 4) {
+        const Vec<float> four = load16(dy + at.o * p.inner + at.i + k);
+#pragma unroll
+        for (int e = 0; e < 4; ++e) r[k + e] = T(scale * four[e]);
+      }
+    } else {
+#pragma unroll
+      for (int k = 0; k < N; ++k, at.next(p)) r[k] = T(scale * dy[at.o * p.inner + at.i]);
+    }
     store16(dx + v * N, r);
   }
   const int64_t j = n / N * N + thread_index();

@@ -1,3 +1,8 @@
+// Memory-bound: 2·n·sizeof(T) bytes forward, 3 backward, for 1 to 30 flops an element. GELU behind ViT-B's first MLP
+// layer at batch 64, [12608, 3072] bf16, is 155 MB: at least 46 µs on an H100 (3.35 TB/s), 153 µs on an RTX 4090 (1.01
+// TB/s); backward 69 and 230. vec16: 16 bytes an access, 256 threads a block, no shared memory, 24 to 44 registers on
+// sm_90: 62 to 100 % of an H100's threads, which keep 20 KB a multiprocessor and operand under way where its memory
+// asks for 18. The grid: elementwise.cuh.
 #include "kernels/unary.h"
 
 #include "kernels/elementwise.cuh"

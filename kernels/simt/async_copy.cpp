@@ -39,8 +39,9 @@ const AsyncCopy* next_copy_to_land(uint64_t newest) {
   return copies().next_to_land(newest);
 }
 
-void refuse_misaligned(const char* what, const void* p) {
-  fail("{}: {} at an address that is {} past a multiple of 16", here(), what, reinterpret_cast<uintptr_t>(p) % 16);
+void refuse_misaligned(const char* what, const void* p, unsigned bytes) {
+  fail("{}: {} at an address that is {} past a multiple of {}", here(), what, reinterpret_cast<uintptr_t>(p) % bytes,
+       bytes);
 }
 
 }  // namespace holt::simt

@@ -11,6 +11,7 @@ namespace holt::simt {
 
 /// 16 bytes that move as one access: one load or store instruction, and one access to the sanitizers.
 using Bytes16 = uint32_t __attribute__((vector_size(16), may_alias));
+using Bytes8 = uint32_t __attribute__((vector_size(8), may_alias));
 
 struct AsyncCopy {
   Bytes16 value;
@@ -38,12 +39,16 @@ void issue_copy(Bytes16* to, Bytes16 value);
 void commit_copies();
 const AsyncCopy* next_copy_to_land(uint64_t newest);
 
-/// Throws: CUDA ends a kernel that makes a 16-byte access at an address that 16 does not divide.
-[[noreturn]] void refuse_misaligned(const char* what, const void* p);
+/// Throws: CUDA ends a kernel that makes an access of so many bytes at an address that they do not divide.
+[[noreturn]] void refuse_misaligned(const char* what, const void* p, unsigned bytes);
 
 inline void check_aligned16(const char* what, const void* p) {
   if (reinterpret_cast<uintptr_t>(p) % 16 != 0) [[unlikely]]
-    refuse_misaligned(what, p);
+    refuse_misaligned(what, p, 16);
+}
+inline void check_aligned8(const char* what, const void* p) {
+  if (reinterpret_cast<uintptr_t>(p) % 8 != 0) [[unlikely]]
+    refuse_misaligned(what, p, 8);
 }
 
 // The accesses themselves stand in these headers, not in the emulator's core: a sanitizer must see them in the kernel.

@@ -200,6 +200,12 @@ std::vector<KernelCounts> Counting::result() const {
   return result;
 }
 
+std::vector<KernelCounts> Counting::launches() const {
+  std::vector<KernelCounts> result;
+  for (const Kernel* k : recorder->kernels()) result.push_back(k->counts);
+  return result;
+}
+
 LineCounts KernelCounts::total(Space space, Access access) const {
   LineCounts sum;
   sum.space = space;

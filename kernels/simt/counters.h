@@ -55,6 +55,8 @@ class Counting {
   Counting& operator=(const Counting&) = delete;
   /// In the order of first launches; lines in the order of file and line. Names lines by addr2line (binutils).
   std::vector<KernelCounts> result() const;
+  /// The same without lines: what was launched, and how.
+  std::vector<KernelCounts> launches() const;
 
  private:
   const ThreadLimit one_{1};  // the blocks of a launch run on this thread

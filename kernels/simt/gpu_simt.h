@@ -122,6 +122,10 @@ inline void move16(void* dst, const void* src) {
   simt::check_aligned16("a 16-byte access", src);
   *static_cast<simt::Bytes16*>(dst) = *static_cast<const simt::Bytes16*>(src);
 }
+inline void move8(void* dst, const void* src) {
+  simt::check_aligned8("an 8-byte access", dst);
+  *static_cast<simt::Bytes8*>(dst) = *static_cast<const simt::Bytes8*>(src);
+}
 
 }  // namespace detail
 }  // namespace holt

@@ -166,6 +166,10 @@ inline std::vector<Case> attention_cases(Scope scope) {
     }
     return cases;
   }
+  if (scope == Scope::study) {  // two heads of an image in ViT
+    for (DType t : {DType::f32, DType::bf16}) both({1, 2, 197, 197, 64}, t);
+    return cases;
+  }
   if (scope == Scope::race) {
     // One block and two of each side, vectors and single elements (the harness shifts pointers).
     for (DType t : {DType::f32, DType::bf16})
