@@ -6,6 +6,7 @@
 #include "kernels/gpu.cuh"
 
 namespace holt::attention_naive {
+namespace {  // kernels of the cuda and of the simt object must not be taken for one another
 
 // The first of the row's numbers.
 template <class T>
@@ -101,4 +102,5 @@ __global__ void backward_kv_naive(Attention p, const T* dout, const T* q, const 
   if (dv) write_row(p, 1, dv_sum, row_of(dv, p, b, p.keys, j, h, p.kv_pitch));
 }
 
+}  // namespace
 }  // namespace holt::attention_naive
