@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <memory>
+#include <mutex>
 
 #include "kernels/error.h"
 
@@ -45,8 +46,13 @@ SourceLine parse(const char* text) {
 }  // namespace
 
 std::unordered_map<uintptr_t, SourceLine> source_lines(const std::vector<uintptr_t>& return_addresses) {
-  std::unordered_map<uintptr_t, SourceLine> lines;
-  std::vector<uintptr_t> wanted = return_addresses;
+  // Reading the debug information takes a tenth of a second: what was asked once is remembered.
+  static std::mutex mutex;
+  static std::unordered_map<uintptr_t, SourceLine> lines;
+  const std::lock_guard lock(mutex);
+  std::vector<uintptr_t> wanted;
+  for (const uintptr_t a : return_addresses)
+    if (!lines.contains(a)) wanted.push_back(a);
   std::sort(wanted.begin(), wanted.end());
   wanted.erase(std::unique(wanted.begin(), wanted.end()), wanted.end());
   const uintptr_t offset = load_offset();
