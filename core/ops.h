@@ -118,6 +118,12 @@ Tensor dropout(const Tensor& x, double p, Generator& generator);
 /// Copies with axes reordered: result.shape[i] = x.shape[axes[i]].
 Tensor permute(const Tensor& x, const std::vector<int>& axes);
 Tensor transpose(const Tensor& x, int axis0, int axis1);
+/// Tensors that agree in all axes but one, one after the other along it.
+Tensor concat(const std::vector<Tensor>& parts, int axis = 0);
+/// Places start … end − 1 of an axis, copied. Along the first axis narrow() is a view.
+Tensor slice(const Tensor& x, int axis, int64_t start, int64_t end);
+/// x [N,H,W,C] with zeros around: [N, H + top + bottom, W + left + right, C].
+Tensor pad2d(const Tensor& x, int top, int bottom, int left, int right);
 /// Bilinear samples of x [N,H,W,C] at (I + A)[X, Y, 1]ᵀ / (1 + P₁X + P₂Y), zeros outside: theta [8] = A (2×3, row by
 /// row), P; f32 (f64 for f64 x), shared by all images. X and Y are −1 … 1 between the image's edges (PyTorch's
 /// grid_sample with align_corners=False). theta = 0 gives x itself.

@@ -18,8 +18,11 @@ std::string error_of(F&& f) {
   return "";
 }
 
-// Models made of the parts of others, and large: counting their parameters is enough.
-bool only_deeper(const ModelEntry& entry) { return entry.name == "resnet34" || entry.name == "resnet101"; }
+// Models made of the parts of others, and large: counting their parameters is enough. Transformers want images of whole
+// patches: vit_test.cpp.
+bool tested_elsewhere(const ModelEntry& entry) {
+  return entry.name == "resnet34" || entry.name == "resnet101" || entry.name.starts_with("vit_");
+}
 
 ModelConfig cifar(const std::string& name) {
   return {.name = name, .classes = 10, .channels = 3, .height = 32, .width = 32};
@@ -91,7 +94,7 @@ TEST(Models, DropPathDropsWholeBranches) {
 TEST(Models, ShapesForEveryModelAndSize) {
   Generator g(1);
   for (const ModelEntry& entry : models()) {
-    if (only_deeper(entry)) continue;
+    if (tested_elsewhere(entry)) continue;
     for (auto [channels, height, width] : {std::array<int64_t, 3>{1, 28, 28}, {3, 32, 32}, {3, 13, 17}}) {
       auto m =
           make_model({.name = entry.name, .classes = 7, .channels = channels, .height = height, .width = width}, g);
@@ -170,7 +173,7 @@ TEST(Registry, Errors) {
   Generator g(1);
   EXPECT_EQ(
       error_of([&] { make_model(mnist("resnet9"), g); }),
-      "model: no model 'resnet9'; known are mlp, lenet, resnet8, resnet20, resnet18, resnet34, resnet50, resnet101");
+      "model: no model 'resnet9'; known are mlp, lenet, resnet8, resnet20, resnet18, resnet34, resnet50, resnet101, vit_ti_16, vit_s_16, vit_b_16, vit_b_32, vit_l_16");
   ModelConfig c = mnist("resnet8");
   c.options["width"] = "2";
   EXPECT_EQ(error_of([&] { make_model(c, g); }), "resnet8: no option 'width'; it has shortcut, stem_stride");
@@ -196,7 +199,7 @@ TEST(Registry, Errors) {
 // A step of length a/|g|² against the gradient lowers the loss by about a.
 TEST(Training, OneStepReducesTheLossOfEveryModelAsTheGradientSays) {
   for (const ModelEntry& entry : models()) {
-    if (only_deeper(entry)) continue;
+    if (tested_elsewhere(entry)) continue;
     Generator g(2);
     auto m = make_model({.name = entry.name, .classes = 4, .channels = 1, .height = 12, .width = 12}, g);
     const Tensor x = uniform({16, 12, 12, 1}, -1, 1, g);

@@ -6,6 +6,7 @@
 #include "nn/models/mlp.h"
 #include "nn/models/resnet.h"
 #include "nn/models/resnet_cifar.h"
+#include "nn/models/vit.h"
 
 namespace holt::nn {
 namespace {
@@ -37,13 +38,16 @@ std::vector<ModelOption> resnet_options(const char* shortcut) {
           {"stem_stride", "1", "stride of the first convolution"}};
 }
 
+std::vector<ModelOption> imagenet_options() {
+  return {{"dropout", "0", "probability, before the classifier"},
+          {"drop_path", "0", "probability of dropping the last block's branch; earlier blocks' grow linearly to it"}};
+}
+
 // A ResNet for ImageNet.
 ModelEntry imagenet_resnet(int depth, std::array<int, 4> blocks) {
   const bool bottleneck = depth >= 50;
   return {format("resnet{}", depth),
-          format("ResNet-{} for ImageNet (He et al. 2016, table 1), torchvision's v1.5", depth),
-          {{"dropout", "0", "probability, before the classifier"},
-           {"drop_path", "0", "probability of dropping the last block's branch; earlier blocks' grow linearly to it"}},
+          format("ResNet-{} for ImageNet (He et al. 2016, table 1), torchvision's v1.5", depth), imagenet_options(),
           [=](const ModelConfig& c, Generator& g) {
             return std::make_unique<ResNet>(c,
                                             ResNetOptions{.blocks = blocks,
@@ -51,6 +55,19 @@ ModelEntry imagenet_resnet(int depth, std::array<int, 4> blocks) {
                                                           .drop_path = number<double>(c, "drop_path", 0, 0.99),
                                                           .dropout = number<double>(c, "dropout", 0, 0.99)},
                                             g);
+          }};
+}
+
+// A vision transformer: "vit_b_16".
+ModelEntry vision_transformer(const char* size, ViTOptions o) {
+  return {format("vit_{}_{}", size, o.patch),
+          format("vision transformer (Dosovitskiy et al. 2021), {} features, {} blocks, patches of {}×{}", o.features,
+                 o.depth, o.patch, o.patch),
+          imagenet_options(), [=](const ModelConfig& c, Generator& g) {
+            ViTOptions options = o;
+            options.drop_path = number<double>(c, "drop_path", 0, 0.99);
+            options.dropout = number<double>(c, "dropout", 0, 0.99);
+            return std::make_unique<ViT>(c, options, g);
           }};
 }
 
@@ -85,6 +102,11 @@ const std::vector<ModelEntry>& models() {
       imagenet_resnet(34, {3, 4, 6, 3}),
       imagenet_resnet(50, {3, 4, 6, 3}),
       imagenet_resnet(101, {3, 4, 23, 3}),
+      vision_transformer("ti", {.patch = 16, .features = 192, .depth = 12, .heads = 3}),
+      vision_transformer("s", {.patch = 16, .features = 384, .depth = 12, .heads = 6}),
+      vision_transformer("b", {.patch = 16, .features = 768, .depth = 12, .heads = 12}),
+      vision_transformer("b", {.patch = 32, .features = 768, .depth = 12, .heads = 12}),
+      vision_transformer("l", {.patch = 16, .features = 1024, .depth = 24, .heads = 16}),
   };
   return all;
 }
