@@ -10,6 +10,7 @@
 #include <unordered_map>
 #include <utility>
 
+#include "core/autocast.h"
 #include "core/finite.h"
 #include "core/node.h"
 #include "core/ops.h"
@@ -182,7 +183,8 @@ void Tensor::backward(Tensor seed, bool retain_graph) const {
     check(numel() == 1, "backward: {} has {} elements; pass a seed of its shape, or reduce it to one", *this, numel());
     seed = full(shape(), 1, dtype(), device());
   }
-  const NoGrad no_grad;  // the backward of ops is itself made of ops
+  const NoGrad no_grad;                 // the backward of ops is itself made of ops,
+  const Autocast as_it_is(DType::f32);  // in the dtypes that the forward chose
   if (impl_->node)
     Walk(impl_->node, std::move(seed)).run(retain_graph);
   else

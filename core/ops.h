@@ -80,7 +80,7 @@ struct BatchNormOptions {
 /// are never differentiated.
 Tensor batch_norm(const Tensor& x, const Tensor& w, const Tensor& b, const Tensor& running_mean,
                   const Tensor& running_var, BatchNormOptions options = {}, const Tensor& residual = {});
-/// Over the last axis: x [..., C], w and b [C].
+/// Over the last axis: x [..., C], w and b [C], f32 (f64 for f64 x).
 Tensor layer_norm(const Tensor& x, const Tensor& w, const Tensor& b, double eps = 1e-5);
 /// {layer_norm(x + residual), x + residual} in one pass: the normalised branch and the residual stream of a
 /// transformer. x and residual are of one shape.

@@ -9,12 +9,10 @@
 namespace holt {
 
 template <class B, class T>
-void layer_norm_forward(B, LayerNorm p, const T* x, const T* residual, const T* w, const T* b, T* sum_out, T* y,
-                        acc_t<T>* mean, acc_t<T>* rstd) {
+void layer_norm_forward(B, LayerNorm p, const T* x, const T* residual, const acc_t<T>* w, const acc_t<T>* b, T* sum_out,
+                        T* y, acc_t<T>* mean, acc_t<T>* rstd) {
   using A = acc_t<T>;
   const int64_t C = p.cols;
-  const Workspace wide(Device::cpu, std::is_same_v<T, A> ? 0 : 2 * C * sizeof(A));
-  const A *ws = widen(C, w, wide.as<A>()), *bs = widen(C, b, wide.as<A>() + C);
   for_rows<T, 2>(p.rows, C, 4 * C, [=](int64_t r, auto& buffer) {
     const A* xr = widen(C, x + r * C, buffer[0]);
     if (residual) {
@@ -34,7 +32,7 @@ void layer_norm_forward(B, LayerNorm p, const T* x, const T* residual, const T* 
     for (int64_t c = 0; c < C; ++c) squares += (xr[c] - m) * (xr[c] - m);
     const A s = 1 / std::sqrt(squares / A(C) + A(p.eps));
 #pragma omp simd
-    for (int64_t c = 0; c < C; ++c) yr[c] = (xr[c] - m) * s * ws[c] + bs[c];
+    for (int64_t c = 0; c < C; ++c) yr[c] = (xr[c] - m) * s * w[c] + b[c];
     narrow(C, yr, y + r * C);
     mean[r] = m;
     rstd[r] = s;
@@ -69,16 +67,14 @@ void backward_row(int64_t C, const A* dy, const A* x, const A* w, A m, A s, A* d
 }  // namespace
 
 template <class B, class T>
-void layer_norm_backward(B, LayerNorm p, const T* dy, const T* x, const T* w, const acc_t<T>* mean,
-                         const acc_t<T>* rstd, const T* dsum, T* dx, T* dw, T* db) {
+void layer_norm_backward(B, LayerNorm p, const T* dy, const T* x, const acc_t<T>* w, const acc_t<T>* mean,
+                         const acc_t<T>* rstd, const T* dsum, T* dx, acc_t<T>* dw, acc_t<T>* db) {
   using A = acc_t<T>;
   const int64_t C = p.cols;
   const int64_t chunks = (p.rows + kRowsPerChunk - 1) / kRowsPerChunk;
   const bool sums = dw || db;
   if (!sums && !dx) return;
   const Workspace partial(Device::cpu, sums ? 2 * chunks * C * sizeof(A) : 0);  // [chunks][dw, db][cols]
-  const Workspace wide(Device::cpu, std::is_same_v<T, A> ? 0 : C * sizeof(A));
-  const A* ws = widen(C, w, wide.as<A>());
   const auto row = !dx    ? backward_row<true, false, A>
                    : sums ? backward_row<true, true, A>
                           : backward_row<false, true, A>;
@@ -89,7 +85,7 @@ void layer_norm_backward(B, LayerNorm p, const T* dy, const T* x, const T* w, co
     for (int64_t r = k * kRowsPerChunk; r < std::min(p.rows, (k + 1) * kRowsPerChunk); ++r) {
       const A *dyr = widen(C, dy + r * C, buffer[0]), *xr = widen(C, x + r * C, buffer[1]);
       A* dxr = dx ? room(dx + r * C, buffer[0]) : nullptr;
-      row(C, dyr, xr, ws, mean[r], rstd[r], dxr, dwk, dbk);
+      row(C, dyr, xr, w, mean[r], rstd[r], dxr, dwk, dbk);
       if (!dx) continue;
       if (dsum) {
         const A* const add = widen(C, dsum + r * C, buffer[2]);
@@ -99,24 +95,24 @@ void layer_norm_backward(B, LayerNorm p, const T* dy, const T* x, const T* w, co
       narrow(C, dxr, dx + r * C);
     }
   });
-  for (T* out : {dw, db}) {
+  for (A* out : {dw, db}) {
     if (!out) continue;
     const A* part = partial.as<A>() + (out == dw ? 0 : p.cols);
     parallel_for(p.cols, chunks, [&](int64_t begin, int64_t end) {
       for (int64_t c = begin; c < end; ++c) {
         A sum = 0;
         for (int64_t k = 0; k < chunks; ++k) sum += part[2 * k * p.cols + c];
-        out[c] = T(sum);
+        out[c] = sum;
       }
     });
   }
 }
 
-#define INSTANTIATE(T)                                                                                              \
-  template void layer_norm_forward(Cpu, LayerNorm, const T*, const T*, const T*, const T*, T*, T*, acc_t<T>*,       \
-                                   acc_t<T>*);                                                                      \
-  template void layer_norm_backward(Cpu, LayerNorm, const T*, const T*, const T*, const acc_t<T>*, const acc_t<T>*, \
-                                    const T*, T*, T*, T*);
+#define INSTANTIATE(T)                                                                                           \
+  template void layer_norm_forward(Cpu, LayerNorm, const T*, const T*, const acc_t<T>*, const acc_t<T>*, T*, T*, \
+                                   acc_t<T>*, acc_t<T>*);                                                        \
+  template void layer_norm_backward(Cpu, LayerNorm, const T*, const T*, const acc_t<T>*, const acc_t<T>*,        \
+                                    const acc_t<T>*, const T*, T*, acc_t<T>*, acc_t<T>*);
 INSTANTIATE(float)
 INSTANTIATE(bf16)
 INSTANTIATE(f16)

@@ -18,8 +18,8 @@ constexpr int kThreads = 128;  // four rows a block, where a warp takes a row
 
 // Rung 1, naive: one thread a row. Neighbouring threads read addresses cols·sizeof(T) apart: 32 sectors a request.
 template <class T>
-__global__ void forward_naive(LayerNorm p, const T* x, const T* residual, const T* w, const T* b, T* total, T* y,
-                              float* mean, float* rstd) {
+__global__ void forward_naive(LayerNorm p, const T* x, const T* residual, const float* w, const float* b, T* total,
+                              T* y, float* mean, float* rstd) {
   const int64_t r = int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
   if (r >= p.rows) return;
   if (residual) {
@@ -34,8 +34,7 @@ __global__ void forward_naive(LayerNorm p, const T* x, const T* residual, const 
     squares += d * d;
   }
   const float s = rsqrtf(squares / p.cols + float(p.eps));
-  for (int64_t c = 0; c < p.cols; ++c)
-    y[r * p.cols + c] = T((float(x[r * p.cols + c]) - m) * s * float(w[c]) + float(b[c]));
+  for (int64_t c = 0; c < p.cols; ++c) y[r * p.cols + c] = T((float(x[r * p.cols + c]) - m) * s * w[c] + b[c]);
   mean[r] = m;
   rstd[r] = s;
 }
@@ -43,7 +42,7 @@ __global__ void forward_naive(LayerNorm p, const T* x, const T* residual, const 
 // Rung 2, warp: one warp a row, so lanes read neighbours and the sums never leave the registers. Each pass reads the
 // row again, from L1 or L2 after the first.
 template <class T>
-__global__ void forward_warp(LayerNorm p, const T* x, const T* residual, const T* w, const T* b, T* total, T* y,
+__global__ void forward_warp(LayerNorm p, const T* x, const T* residual, const float* w, const float* b, T* total, T* y,
                              float* mean, float* rstd) {
   const int64_t r = int64_t{blockIdx.x} * (blockDim.x / 32) + threadIdx.x / 32;
   if (r >= p.rows) return;  // whole warps leave together: the shuffles below stay legal
@@ -64,7 +63,7 @@ __global__ void forward_warp(LayerNorm p, const T* x, const T* residual, const T
     squares += d * d;
   }
   const float s = rsqrtf(warp_sum(squares) / p.cols + float(p.eps));
-  for (int64_t c = lane; c < p.cols; c += 32) y[c] = T((float(x[c]) - m) * s * float(w[c]) + float(b[c]));
+  for (int64_t c = lane; c < p.cols; c += 32) y[c] = T((float(x[c]) - m) * s * w[c] + b[c]);
   if (lane == 0) {
     mean[r] = m;
     rstd[r] = s;
@@ -74,8 +73,8 @@ __global__ void forward_warp(LayerNorm p, const T* x, const T* residual, const T
 // Rung 3, vec16: 16 bytes a lane and access, and a row of up to 32·PerLane vectors stays in registers: it is read once,
 // which is all that the op must move. Needs 16-byte alignment of every row.
 template <class T, int PerLane>
-__global__ void forward_vec16(LayerNorm p, const T* x, const T* residual, const T* w, const T* b, T* total, T* y,
-                              float* mean, float* rstd) {
+__global__ void forward_vec16(LayerNorm p, const T* x, const T* residual, const float* w, const float* b, T* total,
+                              T* y, float* mean, float* rstd) {
   constexpr int N = Vec<T>::size;
   const int64_t r = int64_t{blockIdx.x} * (blockDim.x / 32) + threadIdx.x / 32;
   if (r >= p.rows) return;
@@ -110,8 +109,11 @@ __global__ void forward_vec16(LayerNorm p, const T* x, const T* residual, const 
   for (int k = 0; k < PerLane; ++k) {
     const int v = lane + 32 * k;
     if (v >= vectors) continue;
-    const Vec<T> wv = load16(w + v * N), bv = load16(b + v * N);
-    for (int i = 0; i < N; ++i) kept[k][i] = T((float(kept[k][i]) - m) * s * float(wv[i]) + float(bv[i]));
+#pragma unroll
+    for (int i = 0; i < N; i += 4) {
+      const Vec<float> wv = load16(w + v * N + i), bv = load16(b + v * N + i);
+      for (int j = 0; j < 4; ++j) kept[k][i + j] = T((float(kept[k][i + j]) - m) * s * wv[j] + bv[j]);
+    }
     store16(y + v * N, kept[k]);
   }
   if (lane == 0) {
@@ -121,20 +123,20 @@ __global__ void forward_vec16(LayerNorm p, const T* x, const T* residual, const 
 }
 
 template <class T>
-void run_naive(Gpu gpu, LayerNorm p, const T* x, const T* residual, const T* w, const T* b, T* total, T* y, float* mean,
-               float* rstd) {
+void run_naive(Gpu gpu, LayerNorm p, const T* x, const T* residual, const float* w, const float* b, T* total, T* y,
+               float* mean, float* rstd) {
   launch<forward_naive<T>>(gpu, {cdiv(p.rows, kThreads), kThreads}, p, x, residual, w, b, total, y, mean, rstd);
 }
 
 template <class T>
-void run_warp(Gpu gpu, LayerNorm p, const T* x, const T* residual, const T* w, const T* b, T* total, T* y, float* mean,
-              float* rstd) {
+void run_warp(Gpu gpu, LayerNorm p, const T* x, const T* residual, const float* w, const float* b, T* total, T* y,
+              float* mean, float* rstd) {
   launch<forward_warp<T>>(gpu, {cdiv(p.rows, kThreads / 32), kThreads}, p, x, residual, w, b, total, y, mean, rstd);
 }
 
 template <class T>
-void run_vec16(Gpu gpu, LayerNorm p, const T* x, const T* residual, const T* w, const T* b, T* total, T* y, float* mean,
-               float* rstd) {
+void run_vec16(Gpu gpu, LayerNorm p, const T* x, const T* residual, const float* w, const float* b, T* total, T* y,
+               float* mean, float* rstd) {
   constexpr int N = Vec<T>::size;
   // Up to 8 vectors a lane fit in registers: 1024 columns of float, 2048 of a 16-bit type (ViT-H has 1280, ViT-B 768).
   // Longer or unaligned rows take rung 2.
@@ -152,26 +154,26 @@ void run_vec16(Gpu gpu, LayerNorm p, const T* x, const T* residual, const T* w, 
 
 // Rung 1, naive: one thread a row for dx; one thread a column for dw and db, which walks all rows.
 template <class T>
-__global__ void backward_dx_naive(LayerNorm p, const T* dy, const T* x, const T* w, const float* mean,
+__global__ void backward_dx_naive(LayerNorm p, const T* dy, const T* x, const float* w, const float* mean,
                                   const float* rstd, const T* dsum, T* dx) {
   const int64_t r = int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
   if (r >= p.rows) return;
   float g_sum = 0, gx_sum = 0;
   for (int64_t c = 0; c < p.cols; ++c) {
-    const float g = float(dy[r * p.cols + c]) * float(w[c]);
+    const float g = float(dy[r * p.cols + c]) * w[c];
     g_sum += g;
     gx_sum += g * (float(x[r * p.cols + c]) - mean[r]) * rstd[r];
   }
   for (int64_t c = 0; c < p.cols; ++c) {
-    const float g = float(dy[r * p.cols + c]) * float(w[c]), xhat = (float(x[r * p.cols + c]) - mean[r]) * rstd[r];
+    const float g = float(dy[r * p.cols + c]) * w[c], xhat = (float(x[r * p.cols + c]) - mean[r]) * rstd[r];
     const float other = dsum ? float(dsum[r * p.cols + c]) : 0.0f;
     dx[r * p.cols + c] = T(rstd[r] * (g - g_sum / p.cols - xhat * gx_sum / p.cols) + other);
   }
 }
 
 template <class T>
-__global__ void backward_dw_naive(LayerNorm p, const T* dy, const T* x, const float* mean, const float* rstd, T* dw,
-                                  T* db) {
+__global__ void backward_dw_naive(LayerNorm p, const T* dy, const T* x, const float* mean, const float* rstd, float* dw,
+                                  float* db) {
   const int64_t c = int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
   if (c >= p.cols) return;
   float dw_sum = 0, db_sum = 0;
@@ -179,14 +181,14 @@ __global__ void backward_dw_naive(LayerNorm p, const T* dy, const T* x, const fl
     dw_sum += float(dy[r * p.cols + c]) * (float(x[r * p.cols + c]) - mean[r]) * rstd[r];
     db_sum += float(dy[r * p.cols + c]);
   }
-  if (dw) dw[c] = T(dw_sum);
-  if (db) db[c] = T(db_sum);
+  if (dw) dw[c] = dw_sum;
+  if (db) db[c] = db_sum;
 }
 
 // Rung 2, warp: a warp a row for dx.
 template <class T>
-__global__ void backward_dx_warp(LayerNorm p, const T* dy, const T* x, const T* w, const float* mean, const float* rstd,
-                                 const T* dsum, T* dx) {
+__global__ void backward_dx_warp(LayerNorm p, const T* dy, const T* x, const float* w, const float* mean,
+                                 const float* rstd, const T* dsum, T* dx) {
   const int64_t r = int64_t{blockIdx.x} * (blockDim.x / 32) + threadIdx.x / 32;
   if (r >= p.rows) return;
   const int lane = threadIdx.x % 32;
@@ -197,14 +199,13 @@ __global__ void backward_dx_warp(LayerNorm p, const T* dy, const T* x, const T* 
   const float m = mean[r], s = rstd[r];
   float g_sum = 0, gx_sum = 0;
   for (int64_t c = lane; c < p.cols; c += 32) {
-    const float g = float(dy[c]) * float(w[c]);
+    const float g = float(dy[c]) * w[c];
     g_sum += g;
     gx_sum += g * (float(x[c]) - m) * s;
   }
   const float g_mean = warp_sum(g_sum) / p.cols, gx_mean = warp_sum(gx_sum) / p.cols;
   for (int64_t c = lane; c < p.cols; c += 32)
-    dx[c] =
-        T(s * (float(dy[c]) * float(w[c]) - g_mean - (float(x[c]) - m) * s * gx_mean) + (dsum ? float(dsum[c]) : 0.0f));
+    dx[c] = T(s * (float(dy[c]) * w[c] - g_mean - (float(x[c]) - m) * s * gx_mean) + (dsum ? float(dsum[c]) : 0.0f));
 }
 
 // … and for dw, db: a block sums kRows rows of 32 columns, 8 rows at a time (lanes on neighbouring columns, so every
@@ -240,7 +241,7 @@ __global__ void backward_dw_partial(LayerNorm p, const T* dy, const T* x, const 
 }
 
 template <class T>
-__global__ void backward_dw_total(LayerNorm p, int parts, const float* partial, T* dw, T* db) {
+__global__ void backward_dw_total(LayerNorm p, int parts, const float* partial, float* dw, float* db) {
   const int64_t c = int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
   if (c >= p.cols) return;
   float dw_sum = 0, db_sum = 0;
@@ -248,20 +249,20 @@ __global__ void backward_dw_total(LayerNorm p, int parts, const float* partial, 
     dw_sum += partial[(2 * int64_t{k} + 0) * p.cols + c];
     db_sum += partial[(2 * int64_t{k} + 1) * p.cols + c];
   }
-  if (dw) dw[c] = T(dw_sum);
-  if (db) db[c] = T(db_sum);
+  if (dw) dw[c] = dw_sum;
+  if (db) db[c] = db_sum;
 }
 
 template <class T>
-void run_backward_naive(Gpu gpu, LayerNorm p, const T* dy, const T* x, const T* w, const float* mean, const float* rstd,
-                        const T* dsum, T* dx, T* dw, T* db) {
+void run_backward_naive(Gpu gpu, LayerNorm p, const T* dy, const T* x, const float* w, const float* mean,
+                        const float* rstd, const T* dsum, T* dx, float* dw, float* db) {
   if (dx) launch<backward_dx_naive<T>>(gpu, {cdiv(p.rows, kThreads), kThreads}, p, dy, x, w, mean, rstd, dsum, dx);
   if (dw || db) launch<backward_dw_naive<T>>(gpu, {cdiv(p.cols, kThreads), kThreads}, p, dy, x, mean, rstd, dw, db);
 }
 
 template <class T>
-void run_backward_warp(Gpu gpu, LayerNorm p, const T* dy, const T* x, const T* w, const float* mean, const float* rstd,
-                       const T* dsum, T* dx, T* dw, T* db) {
+void run_backward_warp(Gpu gpu, LayerNorm p, const T* dy, const T* x, const float* w, const float* mean,
+                       const float* rstd, const T* dsum, T* dx, float* dw, float* db) {
   if (dx) launch<backward_dx_warp<T>>(gpu, {cdiv(p.rows, kThreads / 32), kThreads}, p, dy, x, w, mean, rstd, dsum, dx);
   if (!dw && !db) return;
   const int64_t parts = cdiv(p.rows, kRows);
@@ -275,23 +276,24 @@ void run_backward_warp(Gpu gpu, LayerNorm p, const T* dy, const T* x, const T* w
 }  // namespace
 
 template <class B, class T>
-void layer_norm_forward(B gpu, LayerNorm p, const T* x, const T* residual, const T* w, const T* b, T* sum, T* y,
-                        acc_t<T>* mean, acc_t<T>* rstd) {
+void layer_norm_forward(B gpu, LayerNorm p, const T* x, const T* residual, const acc_t<T>* w, const acc_t<T>* b, T* sum,
+                        T* y, acc_t<T>* mean, acc_t<T>* rstd) {
   constexpr decltype(&run_naive<T>) rungs[] = {run_naive<T>, run_warp<T>, run_vec16<T>};
   rungs[layer_norm_forward_rungs.pick("vec16")](gpu, p, x, residual, w, b, sum, y, mean, rstd);
 }
 
 template <class B, class T>
-void layer_norm_backward(B gpu, LayerNorm p, const T* dy, const T* x, const T* w, const acc_t<T>* mean,
-                         const acc_t<T>* rstd, const T* dsum, T* dx, T* dw, T* db) {
+void layer_norm_backward(B gpu, LayerNorm p, const T* dy, const T* x, const acc_t<T>* w, const acc_t<T>* mean,
+                         const acc_t<T>* rstd, const T* dsum, T* dx, acc_t<T>* dw, acc_t<T>* db) {
   constexpr decltype(&run_backward_naive<T>) rungs[] = {run_backward_naive<T>, run_backward_warp<T>};
   rungs[layer_norm_backward_rungs.pick("warp")](gpu, p, dy, x, w, mean, rstd, dsum, dx, dw, db);
 }
 
-#define INSTANTIATE(T)                                                                                              \
-  template void layer_norm_forward(Gpu, LayerNorm, const T*, const T*, const T*, const T*, T*, T*, float*, float*); \
-  template void layer_norm_backward(Gpu, LayerNorm, const T*, const T*, const T*, const float*, const float*,       \
-                                    const T*, T*, T*, T*);
+#define INSTANTIATE(T)                                                                                             \
+  template void layer_norm_forward(Gpu, LayerNorm, const T*, const T*, const float*, const float*, T*, T*, float*, \
+                                   float*);                                                                        \
+  template void layer_norm_backward(Gpu, LayerNorm, const T*, const T*, const float*, const float*, const float*,  \
+                                    const T*, T*, float*, float*);
 INSTANTIATE(float)
 INSTANTIATE(bf16)
 INSTANTIATE(f16)

@@ -24,16 +24,17 @@ struct LayerNorm {
 inline constexpr Rungs<3> layer_norm_forward_rungs{"layer_norm_forward", {"naive", "warp", "vec16"}};
 inline constexpr Rungs<2> layer_norm_backward_rungs{"layer_norm_backward", {"naive", "warp"}};
 
-/// y[R,C], mean[R], rstd[R]  ←  x[R,C], w[C], b[C].      T: float, bf16, f16, double (cpu).   B: Cpu, Cuda, Simt.
-/// If `residual` [R,C] is not null, x + residual, rounded to T, is written to sum [R,C] and is what is normalised.
+/// y[R,C], mean[R], rstd[R]  ←  x[R,C], w[C], b[C]. Parameters and statistics are acc_t<T>: a network's are f32,
+/// whatever its activations are.      T: float, bf16, f16, double (cpu).   B: Cpu, Cuda, Simt. If `residual` [R,C] is
+/// not null, x + residual, rounded to T, is written to sum [R,C] and is what is normalised.
 template <class B, class T>
-void layer_norm_forward(B, LayerNorm, const T* x, const T* residual, const T* w, const T* b, T* sum, T* y,
+void layer_norm_forward(B, LayerNorm, const T* x, const T* residual, const acc_t<T>* w, const acc_t<T>* b, T* sum, T* y,
                         acc_t<T>* mean, acc_t<T>* rstd);
 
 /// Each of dx[R,C], dw[C], db[C] is written if its pointer is not null. dsum [R,C], if not null, is added to dx: the
 /// gradient that comes to x by another way.
 template <class B, class T>
-void layer_norm_backward(B, LayerNorm, const T* dy, const T* x, const T* w, const acc_t<T>* mean, const acc_t<T>* rstd,
-                         const T* dsum, T* dx, T* dw, T* db);
+void layer_norm_backward(B, LayerNorm, const T* dy, const T* x, const acc_t<T>* w, const acc_t<T>* mean,
+                         const acc_t<T>* rstd, const T* dsum, T* dx, acc_t<T>* dw, acc_t<T>* db);
 
 }  // namespace holt

@@ -1,5 +1,5 @@
 // All of oneDNN that holt uses, and all that holt knows of it: products and convolutions in f32 and bf16. Internal to
-// kernels/: matmul.cpp and conv2d.cpp are its callers.
+// kernels/: matmul.cpp and conv2d.cpp are its callers (computes() is anybody's).
 //
 // Making a oneDNN primitive (it generates machine code) costs far more than running a small one, so they are kept, up
 // to a few thousand, by shape; the least recently used leaves first. Primitives are shared by all threads; scratch

@@ -1,9 +1,9 @@
 // Loss scaling for f16 (Micikevicius et al. 2018, §3.2): gradients below 2^-24 would be 0 in f16, so the loss is
 // multiplied by S before the backward, and the step divides by S what it reads.
 //
-//   GradScaler scaler(device);
-//   scaler.scale(loss).backward();
-//   sgd.step(factor, {.max_norm = 1}, &scaler);
+//   sgd.use(GradScaler(device));
+//   sgd.scaled(loss).backward();
+//   sgd.step(factor, {.max_norm = 1});
 //
 // S adapts: a gradient that is infinite or NaN means that S was too large. Then that step changes nothing, weights,
 // momenta and step count alike, and S is halved; after 2000 steps without one it is doubled. All of it happens on the

@@ -7,7 +7,6 @@
 #include "kernels/optimizer.h"
 #include "kernels/recording.h"
 #include "kernels/trace.h"
-#include "nn/grad_scaler.h"
 
 namespace holt::nn {
 namespace {
@@ -54,7 +53,7 @@ Optimizer::Optimizer(std::string name, std::vector<ParameterGroup> groups, doubl
     }
 }
 
-void Optimizer::step(double factor, Clip clip, GradScaler* scaler) {
+void Optimizer::step(double factor, Clip clip) {
   const TraceRange trace(name_.c_str(), "step of ");
   check(clip.max_norm > 0, "{}: max_norm must be positive, got {}", name_, clip.max_norm);
   // All is checked before anything is changed.
@@ -69,8 +68,8 @@ void Optimizer::step(double factor, Clip clip, GradScaler* scaler) {
       chosen.emplace_back(name, parameter);
     }
   const Device device = chosen.empty() ? Device{} : chosen[0].second.device();
-  check(!scaler || chosen.empty() || scaler->device() == device, "{}: the parameters are on {}, the scaler is on {}",
-        name_, device, scaler ? scaler->device() : device);
+  check(!scaler_ || chosen.empty() || scaler_->device() == device, "{}: the parameters are on {}, the scaler is on {}",
+        name_, device, scaler_ ? scaler_->device() : device);
   replay_factor_ = factor;
   if (!recorded_action([this] { ++steps_; })) ++steps_;
   if (chosen.empty()) return;
@@ -84,13 +83,13 @@ void Optimizer::step(double factor, Clip clip, GradScaler* scaler) {
     for (size_t i = 0; i < state.size(); ++i) slot.state[i] = state[i].data<float>();
   }
   // Once a step had a scaler, the device knows how many were skipped: every later one must ask it.
-  scaled_ |= scaler != nullptr;
+  scaled_ |= scaler_.has_value();
   const bool controlled = scaled_ || std::isfinite(clip.max_norm);
   if (controlled) {
     if (!control_) control_ = make_control(device);
     GradNorm norm{.max_norm = clip.max_norm};
     LossScale* loss_scale = nullptr;
-    if (scaler) loss_scale = scaler->begin_step(norm);
+    if (scaler_) loss_scale = scaler_->begin_step(norm);
     on(device, [&](auto dev) { grad_norm(dev, norm, Parameters(all), loss_scale, control_in(control_)); });
   }
   size_t begin = 0;
@@ -129,6 +128,8 @@ State Optimizer::state() const {
   State all{{"step", from(std::vector<int64_t>{steps()}, Shape{})}};
   for (auto& [parameter, slots] : slots_)
     for (size_t i = 0; i < slots.size(); ++i) all[slot_names_[i] + "." + parameter] = slots[i];
+  if (scaler_)
+    for (auto& [name, value] : scaler_->state()) all["scaler." + name] = value;
   return all;
 }
 
@@ -143,7 +144,11 @@ void Optimizer::load_state(const State& source) {
       for (const std::string& slot : slot_names_)
         own[slot + "." + name] = slots[name].emplace_back(zeros(parameter.shape(), DType::f32, parameter.device()));
     }
+  State scaler;
+  if (scaler_)
+    for (auto& [name, value] : scaler_->state()) own["scaler." + name] = scaler[name] = value;
   copy_into(format("load_state: the state does not fit this {}", name_).c_str(), own, source, true);
+  if (scaler_) scaler_->load_state(scaler);
   steps_ = own.at("step").to_vector<int64_t>()[0];
   control_ = {};
   scaled_ = false;

@@ -15,6 +15,7 @@
 #include <optional>
 #include <span>
 
+#include "nn/grad_scaler.h"
 #include "nn/module.h"
 #include "nn/state.h"
 
@@ -36,8 +37,6 @@ struct Clip {
   double max_norm = std::numeric_limits<double>::infinity();
 };
 
-class GradScaler;  // nn/grad_scaler.h
-
 class Optimizer {
  public:
   virtual ~Optimizer() = default;
@@ -46,16 +45,21 @@ class Optimizer {
 
   /// One step along the gradients. Every learning rate is multiplied by `factor`, a schedule's value. A finite max_norm
   /// scales the gradients, as the step reads them, by min(1, max_norm / (N + 1e-6)), N = ‖g‖₂ over all parameters.
-  /// With a scaler the gradients are those of scaler.scale(loss): they are divided by S as the step reads them, and if
-  /// one is not finite nothing is changed but S (nn/grad_scaler.h).
-  void step(double factor = 1, Clip clip = {}, GradScaler* scaler = nullptr);
+  void step(double factor = 1, Clip clip = {});
   /// While a graph records the step (kernels/graph.h), the factor of the replays to come; lr, weight_decay and the
   /// count of steps are read anew for each.
   void set_replay_factor(double factor) { replay_factor_ = factor; }
-  /// N of the last step that clipped or had a scaler; waits for the device. Error if there was none.
+  /// N of the last step that clipped or scaled; waits for the device. Error if there was none.
   double last_grad_norm() const;
   /// Drops the gradients.
   void zero_grad();
+
+  /// From now on step() expects gradients of scaled(loss), divides by S as it reads them, and changes nothing but S
+  /// where one is not finite (nn/grad_scaler.h). The scaler joins the state, as "scaler.…".
+  void use(GradScaler scaler) { scaler_ = std::move(scaler); }
+  /// loss·S; without a scaler the loss itself.
+  Tensor scaled(const Tensor& loss) const { return scaler_ ? scaler_->scale(loss) : loss; }
+  const std::optional<GradScaler>& scaler() const { return scaler_; }
 
   /// What a resumed run needs: "step" (i64 scalar) and the tensors beside each parameter that was stepped
   /// ("momentum.conv1.weight", …), sharing the optimiser's memory.
@@ -92,6 +96,7 @@ class Optimizer {
   Tensor control_;                                    // a StepControl as bytes, once a step needed one
   int64_t steps_ = 0;                                 // calls of step(); the skipped ones are in control_
   double replay_factor_ = 1;
+  std::optional<GradScaler> scaler_;
   bool scaled_ = false;  // a step had a scaler: some may have been skipped
 };
 

@@ -45,7 +45,7 @@ double train_step(Module& model, Optimizer& optimizer, const Tensor& images, con
   scores.add(logits, labels, value);
   if (!std::isfinite(value)) return value;
   model.zero_grad();
-  loss.backward();
+  optimizer.scaled(loss).backward();
   optimizer.step(options.factor);
   return value;
 }

@@ -2,6 +2,7 @@
 
 #include <chrono>
 
+#include "core/autocast.h"
 #include "transfer/training.h"
 
 namespace holt::transfer {
@@ -17,12 +18,14 @@ Adapted adapt(nn::Model& source, const Task& task, const Method& method, const O
   check(!source.training(), "adapt: the source model must be in evaluation mode; call prepare_source()");
   check(source.config().classes == task.classes(), "adapt: the source model has {} classes and the task {}",
         source.config().classes, task.classes());
+  const Autocast scope(settings.precision);
   const auto begin = std::chrono::steady_clock::now();
   Adaptation a{.task = task,
                .options = options,
                .source = source,
                .classifier = {.model = nn::clone(source), .seen = task.split.seen},
                .device = settings.device,
+               .precision = settings.precision,
                .seed = settings.seed,
                .cancelled = settings.cancelled,
                .local_workers = settings.local_workers,

@@ -11,6 +11,7 @@ namespace holt::transfer {
 struct AdaptSettings {
   uint64_t seed = 0;
   Device device = {};
+  DType precision = DType::f32;          ///< of the network's arithmetic: f32, bf16 or f16 (core/autocast.h)
   int64_t local_workers = 1;             ///< threads that train LOLSGD's locals; changes nothing but the time
   std::function<bool()> cancelled = {};  ///< true ends the adaptation with an Error
   /// Called now and then while it trains, with the steps done and the classifier as it is.

@@ -5,6 +5,7 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
+#include "core/autocast.h"
 #include "core/autograd.h"
 #include "core/ops.h"
 #include "nn/models/registry.h"
@@ -53,8 +54,15 @@ void read_calibration(const Metadata& metadata, Classifier& c) {
 
 }  // namespace
 
+Tensor Classifier::input(const Tensor& images) const {
+  const Autocast off(DType::f32);
+  return correction ? (*correction)(images) : images;
+}
+
 Classifier::Output Classifier::outputs(const Tensor& images) const {
-  const Tensor features = model->features(input(images)), logits = model->classifier()(features);
+  const Tensor narrow = model->features(input(images)), logits = widened(model->classifier()(narrow)),
+               features = widened(narrow);
+  const Autocast off(DType::f32);
   return {features, gate ? gate->apply(features, logits) : logits};
 }
 

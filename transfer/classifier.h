@@ -27,9 +27,10 @@ struct Classifier {
   struct Output {
     Tensor features, logits;  ///< [N,D], [N,C]
   };
-  /// What the network sees: the correction's output.
-  Tensor input(const Tensor& images) const { return correction ? (*correction)(images) : images; }
-  /// For normalised images [N,H,W,C] on the model's device. Differentiable without a gate.
+  /// What the network sees: the correction's output. In f32, also in an Autocast scope.
+  Tensor input(const Tensor& images) const;
+  /// For normalised images [N,H,W,C] on the model's device. Differentiable without a gate. In an Autocast scope the
+  /// network computes in its dtype; features and logits are f32.
   Output outputs(const Tensor& images) const;
   /// Logits [N,C] with γ on the classes that are not in `seen`.
   Tensor calibrated(const Tensor& logits) const;

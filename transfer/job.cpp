@@ -7,6 +7,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "core/autocast.h"
 #include "kernels/build_info.h"
 #include "kernels/memory.h"
 #include "transfer/calibration.h"
@@ -70,18 +71,19 @@ Method resolve(const JobSpec& spec, Options& options) {
 std::string job_id(const JobSpec& spec, const Task& task, const std::string& data_identity, Device device) {
   Options options;
   resolve(spec, options);
-  const nlohmann::json identity = {{"data", data_identity},
-                                   {"source", task.source},
-                                   {"target", task.target},
-                                   {"seen", task.split.seen},
-                                   {"method", spec.method},
-                                   {"options", options},
-                                   {"selection", to_string(spec.selection)},
-                                   {"calibrations", spec.calibrations},
-                                   {"seed", spec.seed},
-                                   {"source_id", spec.source_id},
-                                   {"checkpoints", spec.checkpoints},
-                                   {"device", to_string(device)}};
+  nlohmann::json identity = {{"data", data_identity},
+                             {"source", task.source},
+                             {"target", task.target},
+                             {"seen", task.split.seen},
+                             {"method", spec.method},
+                             {"options", options},
+                             {"selection", to_string(spec.selection)},
+                             {"calibrations", spec.calibrations},
+                             {"seed", spec.seed},
+                             {"source_id", spec.source_id},
+                             {"checkpoints", spec.checkpoints},
+                             {"device", to_string(device)}};
+  if (spec.precision != DType::f32) identity["precision"] = to_string(spec.precision);
   return fingerprint(identity.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
 }
 
@@ -98,6 +100,7 @@ Result blank_result(const JobSpec& spec, const Task& task, Device device) {
   r.source_id = spec.source_id;
   r.commit = build_info().commit;
   r.device = to_string(device);
+  r.precision = to_string(spec.precision);
   r.threads = omp_get_max_threads();
   return r;
 }
@@ -109,6 +112,8 @@ Result run_job(const JobSpec& spec, const Task& task, nn::Model& source, const A
   const Seen seen = task.split.mask(classes);
   AdaptSettings settings = given;
   settings.seed = derive_seed(spec.seed, "adapt");
+  settings.precision = spec.precision;
+  const Autocast scope(spec.precision);
 
   const auto begin = Clock::now();
   Selected selected = select_options(spec.selection, source, task, method, r.options, settings);

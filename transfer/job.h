@@ -9,6 +9,7 @@ struct JobSpec {
   std::string method;
   Options options = {};                ///< before the method's own (an alias sets some) and `sets`
   std::vector<std::string> sets = {};  ///< "lr=0.01", "sgd:lr=0.01" (for that method alone), in order
+  DType precision = DType::f32;        ///< of the network's arithmetic
   Selection selection = Selection::none;
   std::vector<std::string> calibrations = {"alg", "best"};  ///< of alg, pcv, best
   uint64_t seed = 0;

@@ -42,6 +42,9 @@ struct Adaptation {
   nn::Model& source;      ///< in evaluation mode, frozen: a teacher that several threads may ask
   Classifier classifier;  ///< begins as a copy of the source model
   Device device;
+  /// Of the network's arithmetic. Parts run in an Autocast scope of it; penalties and objectives do not: they see f32,
+  /// and a penalty that asks a network opens a scope of its own.
+  DType precision = DType::f32;
   uint64_t seed;
   std::function<bool()> cancelled = {};  ///< asked before every step
   int64_t local_workers = 1;             ///< threads that train LOLSGD's locals; changes nothing but the time

@@ -64,6 +64,7 @@ void to_json(json& j, const Result& r) {
        {"source_id", r.source_id},
        {"commit", r.commit},
        {"device", r.device},
+       {"precision", r.precision},
        {"threads", r.threads},
        {"seconds", r.seconds},
        {"selection_seconds", r.selection_seconds},
@@ -103,6 +104,7 @@ void from_json(const json& j, Result& r) {
   j.at("source_id").get_to(r.source_id);
   j.at("commit").get_to(r.commit);
   j.at("device").get_to(r.device);
+  r.precision = j.value("precision", "f32");  // results from before there was a choice
   j.at("threads").get_to(r.threads);
   j.at("seconds").get_to(r.seconds);
   j.at("selection_seconds").get_to(r.selection_seconds);

@@ -42,7 +42,7 @@ struct Result {
   std::string selection = "none";                    ///< none, pcv, oracle
   std::map<std::string, std::string> selected = {};  ///< the options that the selection chose
   std::string source_id;                             ///< of the source model
-  std::string commit, device;
+  std::string commit, device, precision = "f32";
   int64_t threads = 1;
 
   // What came out. An error leaves the rest empty.

@@ -159,6 +159,7 @@ class Run {
     return {.method = method,
             .options = plan_.options,
             .sets = plan_.sets,
+            .precision = plan_.precision,
             .selection = plan_.selection,
             .calibrations = plan_.calibrations,
             .seed = seed,

@@ -26,6 +26,7 @@ struct Plan {
   Selection selection = Selection::none;
   std::vector<std::string> calibrations = {"alg", "best"};
   Device device = {};
+  DType precision = DType::f32;  ///< of the adaptations and their tests; the source model is trained in f32
   int64_t workers = 1, local_workers = 1;
   std::string out;     ///< folder: results.jsonl
   std::string cache;   ///< folder for source models

@@ -6,6 +6,7 @@
 #include <numeric>
 #include <thread>
 
+#include "core/autocast.h"
 #include "core/finite.h"
 #include "kernels/hash.h"
 #include "kernels/parallel.h"
@@ -83,11 +84,13 @@ Batches::Batch Batches::next() {
 StepResult train_step(const Adaptation& a, nn::Model& model, nn::Optimizer& optimizer, const Batches::Batch& batch,
                       double factor, int64_t step) {
   Tensor images = batch.images;
-  if (a.classifier.correction) {  // frozen while the network trains
-    const NoGrad no_grad;
+  {
+    const NoGrad no_grad;  // a correction is frozen while the network trains
     images = a.classifier.input(images);
   }
-  const Tensor features = model.features(images), logits = model.classifier()(features);
+  const Tensor narrow = model.features(images), logits = widened(model.classifier()(narrow)),
+               features = widened(narrow);
+  const Autocast off(DType::f32);  // the network's arithmetic is done
   Tensor loss = a.objective(logits, batch.labels);
   const Forward forward{model, images, features, logits, batch.labels};
   for (const auto& part : a.parts)
@@ -97,7 +100,7 @@ StepResult train_step(const Adaptation& a, nn::Model& model, nn::Optimizer& opti
     fail("the loss is {} at step {}; {} is not finite; try a smaller lr than {}", value, step + 1,
          culprit(model, images), a.lr);
   model.zero_grad();
-  loss.backward();
+  optimizer.scaled(loss).backward();
   optimizer.step(factor);
   nn::Scores scores;
   scores.add(logits, batch.labels, value);
@@ -106,10 +109,16 @@ StepResult train_step(const Adaptation& a, nn::Model& model, nn::Optimizer& opti
 
 std::unique_ptr<nn::Optimizer> make_sgd(const Adaptation& a, nn::Model& model, double lr) {
   const Options& o = a.options;
-  return std::make_unique<nn::SGD>(
+  auto sgd = std::make_unique<nn::SGD>(
       model.named_parameters(),
       nn::SGDOptions{
           .lr = lr, .momentum = o.momentum, .nesterov = o.nesterov && o.momentum > 0, .weight_decay = o.weight_decay});
+  scale_loss(a, *sgd);
+  return sgd;
+}
+
+void scale_loss(const Adaptation& a, nn::Optimizer& optimizer) {
+  if (a.precision == DType::f16) optimizer.use(nn::GradScaler(a.device, {.scale = 1024}));
 }
 
 void check_cancelled(const Adaptation& a) {
@@ -140,6 +149,7 @@ void in_parallel(int64_t n, int64_t workers, const std::function<void(int64_t)>&
   std::atomic<int64_t> next = 0;
   std::vector<std::exception_ptr> failures(n);
   const bool recording = grad_enabled();
+  const DType precision = autocast_dtype();
   {
     std::vector<std::jthread> threads;
     for (int64_t w = 0; w < workers; ++w)
@@ -147,6 +157,7 @@ void in_parallel(int64_t n, int64_t workers, const std::function<void(int64_t)>&
         const ThreadLimit one(1);
         std::unique_ptr<NoGrad> no_grad = recording ? nullptr : std::make_unique<NoGrad>();
         for (int64_t i = next++; i < n; i = next++) try {
+            const Autocast scope(precision);  // ends with f(i): copies of its networks' weights go with them
             f(i);
           } catch (...) { failures[i] = std::current_exception(); }
       });

@@ -40,14 +40,18 @@ StepResult train_step(const Adaptation& a, nn::Model& model, nn::Optimizer& opti
 /// SGD as the options say, on the model's trainable parameters.
 std::unique_ptr<nn::Optimizer> make_sgd(const Adaptation& a, nn::Model& model, double lr);
 
+/// With f16 gives the optimiser a loss scale. A tenth of the usual number of steps is all that an adaptation has, and
+/// LOLSGD's locals begin anew each round: S begins at 1024, where fewer of them are lost to overflows than at 65536.
+void scale_loss(const Adaptation& a, nn::Optimizer& optimizer);
+
 /// Plain fine-tuning of a.classifier.model: `steps` steps at learning rate `lr` on a.train.
 void fine_tune(Adaptation& a, int64_t steps, double lr);
 
 /// Error if the run was cancelled.
 void check_cancelled(const Adaptation& a);
 
-/// f(0) … f(n − 1) on `workers` threads, each limited to one core; an exception of the first index that failed is
-/// thrown again after all have ended.
+/// f(0) … f(n − 1) on `workers` threads, each limited to one core and recording and casting as the caller does; an
+/// exception of the first index that failed is thrown again after all have ended.
 void in_parallel(int64_t n, int64_t workers, const std::function<void(int64_t)>& f);
 
 /// A seed for one use of another seed: equal (seed, name, index) give the same, all others differ.

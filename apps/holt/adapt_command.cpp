@@ -66,6 +66,7 @@ void add_adapt(CLI::App& program, Action& action) {
       check(!given.model.empty() && !given.data.empty() && !given.out.empty(),
             "adapt: --model, --data and --out are needed; 'holt adapt --help' shows an example");
       f->options.device = parse_device(f->compute.device);
+      f->options.precision = parse_dtype(f->compute.precision);
       return run_adapt(f->options);
     };
   });

@@ -8,6 +8,7 @@
 #include "apps/holt/interrupt.h"
 #include "apps/holt/model_file.h"
 #include "apps/holt/progress.h"
+#include "core/autocast.h"
 #include "core/file_lock.h"
 #include "data/class_folder.h"
 #include "kernels/build_info.h"
@@ -151,8 +152,10 @@ int run_adapt(const AdaptOptions& o) {
   if (!missing.empty())
     progress.line(format("missing  {} classes: {}", missing.size(), named(missing, images.classes)));
 
+  const Autocast scope(o.precision);
   AdaptSettings settings{.seed = derive_seed(static_cast<uint64_t>(o.seed), "adapt"),
                          .device = o.device,
+                         .precision = o.precision,
                          .local_workers = o.local_workers,
                          .cancelled = [&] { return ticker.stopped(); }};
   try {
@@ -183,6 +186,7 @@ int run_adapt(const AdaptOptions& o) {
                      {"transfer.calibration", o.calibrate},
                      {"transfer.seed", format("{}", o.seed)},
                      {"transfer.device", to_string(o.device)},
+                     {"transfer.precision", to_string(o.precision)},
                      {"transfer.commit", build_info().commit},
                      {"transfer.model", path},
                      {"transfer.data", o.data}});

@@ -14,6 +14,7 @@ struct AdaptOptions {
   std::vector<std::string> sets;
   int64_t seed = 0, local_workers = 1;
   Device device = {};
+  DType precision = DType::f32;
   bool skip_corrupt = false, overwrite = false, plain = false;
 };
 

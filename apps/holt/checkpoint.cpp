@@ -86,6 +86,8 @@ Checkpoint read_checkpoint(const std::string& path) {
     c.config = Json::parse(m.at("train")).get<TrainConfig>();
     c.position = parse_position(Json::parse(m.at("position")));
   } catch (const Json::exception& e) { fail("{}: its metadata is damaged: {}", path, e.what()); }
+  check(c.config.precision == "f32" || c.config.precision == "bf16" || c.config.precision == "f16",
+        "{}: '{}' is no precision that this holt knows", path, c.config.precision);
   const std::string name = nn::config_from_metadata(m, path).name;
   check(std::any_of(nn::models().begin(), nn::models().end(), [&](auto& known) { return known.name == name; }) &&
             nn::parse_model(c.config.model).name == name,

@@ -13,9 +13,9 @@ void add_data(CLI::App& program, Action& action);
 void add_info(CLI::App& program, Action& action);
 void add_transfer(CLI::App& program, Action& action);
 
-/// --device and --threads, the same in every command that computes.
+/// --device, --precision and --threads, the same in every command that computes.
 struct ComputeFlags {
-  std::string device = "cpu";
+  std::string device = "cpu", precision = "f32";
   int64_t threads = 0;
 };
 void add_compute_flags(CLI::App& command, ComputeFlags& flags);

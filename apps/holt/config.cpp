@@ -25,6 +25,7 @@ void each(Config& c, F&& f) {
   f("pad", c.pad);
   f("flip", c.flip);
   f("seed", c.seed);
+  f("precision", c.precision);
 }
 
 }  // namespace
@@ -33,7 +34,10 @@ void to_json(nlohmann::json& j, const TrainConfig& c) {
   each(c, [&](const char* key, const auto& member) { j[key] = member; });
 }
 void from_json(const nlohmann::json& j, TrainConfig& c) {
-  each(c, [&](const char* key, auto& member) { j.at(key).get_to(member); });
+  each(c, [&](const std::string& key, auto& member) {
+    if (key == "precision" && !j.contains(key)) return;  // a checkpoint from before there was a choice
+    j.at(key).get_to(member);
+  });
 }
 
 }  // namespace holt::app

@@ -23,6 +23,7 @@ struct TrainConfig {
   int64_t pad = 0;   ///< random shifts by up to this many pixels
   bool flip = true;  ///< random mirror images
   uint64_t seed = 0;
+  std::string precision = "f32";  ///< of the network's arithmetic: f32, bf16, f16
 };
 
 void to_json(nlohmann::json& j, const TrainConfig& c);

@@ -5,6 +5,7 @@
 #include "apps/holt/commands.h"
 #include "apps/holt/model_file.h"
 #include "apps/holt/source.h"
+#include "core/autocast.h"
 #include "kernels/error.h"
 #include "nn/train_loop.h"
 
@@ -46,6 +47,7 @@ int evaluate(const Flags& f) {
         path, f.data, loaded.usage.classes.front(), d.classes.front());
   const data::Loader loader(std::move(source.dataset),
                             {.batch = f.batch, .normalize = {loaded.usage.mean, loaded.usage.std}});
+  const Autocast scope(parse_dtype(f.compute.precision));
   const nn::Scores s = scores(loaded.classifier, loader.epoch(0), device);
 
   const std::vector<std::string>& names = loaded.usage.classes;
@@ -56,9 +58,9 @@ int evaluate(const Flags& f) {
     nlohmann::ordered_json by_class;
     for (size_t k = 0; k < names.size(); ++k)
       by_class[names[k]] = {{"samples", s.class_samples[k]}, {"accuracy", share(k)}};
-    const nlohmann::ordered_json out = {{"model", path},        {"data", f.data},   {"part", f.part},
-                                        {"samples", s.samples}, {"loss", s.loss()}, {"accuracy", s.accuracy()},
-                                        {"classes", by_class}};
+    const nlohmann::ordered_json out = {
+        {"model", path},        {"data", f.data},   {"part", f.part},           {"precision", f.compute.precision},
+        {"samples", s.samples}, {"loss", s.loss()}, {"accuracy", s.accuracy()}, {"classes", by_class}};
     std::puts(out.dump(2).c_str());
     return kOk;
   }

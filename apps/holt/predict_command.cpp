@@ -6,6 +6,7 @@
 
 #include "apps/holt/commands.h"
 #include "apps/holt/model_file.h"
+#include "core/autocast.h"
 #include "data/image_files.h"
 #include "data/listing.h"
 #include "kernels/error.h"
@@ -109,6 +110,7 @@ int predict_images(const Flags& f) {
   data::Frame frame = transfer::input_frame(loaded);
   if (!f.fit.empty()) frame.fit = data::parse_fit(f.fit);
 
+  const Autocast scope(parse_dtype(f.compute.precision));
   const Printer printer(f, loaded.usage.classes, files);
   size_t failed = 0;
   for (size_t begin = 0; begin < files.size(); begin += kChunk) {

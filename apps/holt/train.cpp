@@ -12,6 +12,7 @@
 #include "apps/holt/progress.h"
 #include "apps/holt/run_folder.h"
 #include "apps/holt/source.h"
+#include "core/autocast.h"
 #include "core/finite.h"
 #include "data/device_batches.h"
 #include "kernels/build_info.h"
@@ -34,6 +35,7 @@ class Run {
       : folder_(folder),
         config_(from ? from->config : o.config),
         device_(parse_device(o.device)),
+        precision_(parse_dtype(config_.precision)),
         elsewhere_((o.data_dir.empty() ? "" : " --data-dir " + o.data_dir) +
                    (device_ == Device{} ? "" : " --device " + o.device)),
         progress_(o.plain),
@@ -49,6 +51,7 @@ class Run {
     model_ = nn::make_model(m, generator);
     model_->to(device_);
     optimizer_ = make_optimizer();
+    if (precision_ == DType::f16) optimizer_->use(nn::GradScaler(device_));
 
     const int64_t all = config_.epochs * train_.batches();
     total_ = config_.max_steps > 0 ? std::min(all, config_.max_steps) : all;
@@ -75,6 +78,7 @@ class Run {
       folder_.remove_results();
     }
     const Interrupt interrupt;
+    const Autocast scope(precision_);  // of the whole run: weights are cast once a step, and once for each test
     while (!finished())
       if (!epoch(interrupt)) {
         save();
@@ -143,9 +147,10 @@ class Run {
 
   void announce(bool resumed) {
     const Shape& images = train_.dataset().images.shape();
-    progress_.line(format("holt {} ({}): training {} on {}, {} with {} thread{}", build_info().version,
+    progress_.line(format("holt {} ({}): training {} on {}, {} with {} thread{}{}", build_info().version,
                           build_info().commit, config_.model, config_.data, device_, omp_get_max_threads(),
-                          omp_get_max_threads() == 1 ? "" : "s"));
+                          omp_get_max_threads() == 1 ? "" : "s",
+                          precision_ == DType::f32 ? "" : format(", {}", precision_)));
     progress_.line(format("  {} images of {}×{}×{} in {} classes, {} to test; {} parameters", images[0], images[1],
                           images[2], images[3], train_.dataset().num_classes(), test_.dataset().size(),
                           model_->parameter_count()));
@@ -218,15 +223,19 @@ class Run {
                at_.epoch + 1, format("{}", epochs()).size(), epochs(), at_.scores.loss(), 100 * at_.scores.accuracy(),
                test.loss(), 100 * test.accuracy(), speed, clock_time(seconds)));
     // Line first, checkpoint second: a kill between them leaves a line that a resumed run cuts off and writes again.
-    folder_.append_log(nlohmann::json{{"epoch", at_.epoch + 1},
-                                      {"step", done_steps()},
-                                      {"train_loss", at_.scores.loss()},
-                                      {"train_accuracy", at_.scores.accuracy()},
-                                      {"test_loss", test.loss()},
-                                      {"test_accuracy", test.accuracy()},
-                                      {"images_per_second", std::round(speed)},
-                                      {"seconds", std::round(seconds * 1000) / 1000}}
-                           .dump());
+    nlohmann::json line{{"epoch", at_.epoch + 1},
+                        {"step", done_steps()},
+                        {"train_loss", at_.scores.loss()},
+                        {"train_accuracy", at_.scores.accuracy()},
+                        {"test_loss", test.loss()},
+                        {"test_accuracy", test.accuracy()},
+                        {"images_per_second", std::round(speed)},
+                        {"seconds", std::round(seconds * 1000) / 1000}};
+    if (const auto& scaler = optimizer_->scaler()) {
+      line["loss_scale"] = scaler->current();
+      line["skipped_steps"] = scaler->skipped();
+    }
+    folder_.append_log(line.dump());
     at_.last_accuracy = test.accuracy();
     if (at_.best_epoch < 0 || test.accuracy() > at_.best_accuracy) {
       at_.best_accuracy = test.accuracy();
@@ -252,6 +261,7 @@ class Run {
   const RunFolder& folder_;
   TrainConfig config_;
   Device device_;
+  DType precision_;
   std::string elsewhere_;  // flags that a resumed run needs again: no part of its configuration
   Progress progress_;
   data::Loader train_, test_;

@@ -97,6 +97,7 @@ void add_train(CLI::App& program, Action& action) {
       integer(0));
 
   add_compute_flags(*c, f->compute);
+  f->configured.emplace_back(c->get_option("--precision"), "precision");
 
   f->options.out = "";
   c->add_option("--out", f->options.out, "Run folder: checkpoint, model, log [runs/DATA-MODEL]")
@@ -131,6 +132,7 @@ void add_train(CLI::App& program, Action& action) {
     if (f->weight_decay->count() == 0) o.config.weight_decay = standard_decay(o.config.optimizer);
     if (o.out.empty()) o.out = "runs/" + o.config.data + "-" + o.config.model.substr(0, o.config.model.find(':'));
     o.device = f->compute.device;
+    o.config.precision = f->compute.precision;
     action = [f] {
       apply(f->compute);
       TrainOptions o = f->options;

@@ -83,6 +83,7 @@ transfer::Plan make_plan(const Flags& f, const CLI::App& command) {
     check(name == "alg" || name == "pcv" || name == "best", "transfer: --calibrate knows alg, pcv and best, not '{}'",
           name);
   p.device = parse_device(f.compute.device);
+  p.precision = parse_dtype(f.compute.precision);
   if (command.count("--out") == 0) p.out = "runs/transfer-" + p.data;
   if (command.count("--cache") == 0) p.cache = "runs/sources";
   return p;

@@ -1,5 +1,6 @@
 #include "kernels/batch_norm.h"
 
+#include "core/autocast.h"
 #include "core/autograd.h"
 #include "core/ops.h"
 #include "kernels/trace.h"
@@ -34,6 +35,8 @@ void check_arguments(const Tensor& x, const Tensor& w, const Tensor& b, const Te
 
 Tensor batch_norm(const Tensor& x, const Tensor& w, const Tensor& b, const Tensor& running_mean,
                   const Tensor& running_var, BatchNormOptions options, const Tensor& residual) {
+  if (autocast_promotes(x, residual))
+    return batch_norm(x, w, b, running_mean, running_var, options, residual.to(x.dtype()));
   const TraceRange trace("batch_norm");
   check_arguments(x, w, b, running_mean, running_var, options, residual);
   const BatchNorm p{x.numel() / x.size(-1), x.size(-1), options.eps, options.momentum, options.training, options.relu};

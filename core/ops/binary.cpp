@@ -2,6 +2,7 @@
 // which it was repeated.
 #include "kernels/binary.h"
 
+#include "core/autocast.h"
 #include "core/autograd.h"
 #include "core/ops.h"
 #include "kernels/trace.h"
@@ -33,6 +34,7 @@ Tensor sum_to(const Tensor& t, const Shape& shape) {
 }  // namespace
 
 Tensor add(const Tensor& a, const Tensor& b) {
+  if (autocast_promotes(a, b)) return add(a.to(DType::f32), b.to(DType::f32));
   return record("add", {a, b}, forward("add", Add{}, a, b),
                 [sa = a.shape(), sb = b.shape()](const Tensor& dy, const Needs& needs) -> Grads {
                   return {needs[0] ? sum_to(dy, sa) : Tensor{}, needs[1] ? sum_to(dy, sb) : Tensor{}};
@@ -40,6 +42,7 @@ Tensor add(const Tensor& a, const Tensor& b) {
 }
 
 Tensor sub(const Tensor& a, const Tensor& b) {
+  if (autocast_promotes(a, b)) return sub(a.to(DType::f32), b.to(DType::f32));
   return record("sub", {a, b}, forward("sub", Sub{}, a, b),
                 [sa = a.shape(), sb = b.shape()](const Tensor& dy, const Needs& needs) -> Grads {
                   return {needs[0] ? sum_to(dy, sa) : Tensor{}, needs[1] ? mul(sum_to(dy, sb), -1) : Tensor{}};
@@ -47,6 +50,7 @@ Tensor sub(const Tensor& a, const Tensor& b) {
 }
 
 Tensor mul(const Tensor& a, const Tensor& b) {
+  if (autocast_promotes(a, b)) return mul(a.to(DType::f32), b.to(DType::f32));
   return record(
       "mul", {a, b}, forward("mul", Mul{}, a, b),
       [sa = a.shape(), sb = b.shape(), a = saved_for(b, a), b = saved_for(a, b)](const Tensor& dy,
@@ -56,6 +60,7 @@ Tensor mul(const Tensor& a, const Tensor& b) {
 }
 
 Tensor div(const Tensor& a, const Tensor& b) {
+  if (autocast_promotes(a, b)) return div(a.to(DType::f32), b.to(DType::f32));
   // da = dy / b,  db = −(dy / b)·(a / b): squares of b would overflow first.
   return record(
       "div", {a, b}, forward("div", Div{}, a, b),

@@ -1,5 +1,6 @@
 #include "kernels/conv2d.h"
 
+#include "core/autocast.h"
 #include "core/autograd.h"
 #include "core/ops.h"
 #include "kernels/bias_activation.h"
@@ -8,6 +9,7 @@
 namespace holt {
 
 Tensor conv2d(const Tensor& x, const Tensor& w, const Tensor& bias, Conv2dOptions options) {
+  if (autocast_changes({&x, &w, &bias})) return conv2d(autocast(x), autocast_weight(w), autocast_weight(bias), options);
   const TraceRange trace("conv2d");
   check(x.rank() == 4, "conv2d: x must be [N, H, W, Cin], got {}", x);
   check(w.rank() == 4 && w.size(3) == x.size(3), "conv2d: weight must be [Cout, KH, KW, {}] to match x {}, got {}",

@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "core/autocast.h"
 #include "core/autograd.h"
 #include "core/ops.h"
 #include "kernels/trace.h"
@@ -9,6 +10,8 @@
 namespace holt {
 
 Tensor kl_divergence(const Tensor& teacher, const Tensor& logits, double temperature, const Tensor& mask) {
+  if (autocast_promotes(teacher, logits))
+    return kl_divergence(teacher.to(DType::f32), logits.to(DType::f32), temperature, mask);
   const TraceRange trace("kl_divergence");
   check(logits.rank() == 2 && logits.size(0) >= 1 && logits.size(1) >= 1,
         "kl_divergence: logits must be [N, C], neither of them 0, got {}", logits);

@@ -1,5 +1,6 @@
 #include "kernels/layer_norm.h"
 
+#include "core/autocast.h"
 #include "core/autograd.h"
 #include "core/ops.h"
 #include "kernels/trace.h"
@@ -10,12 +11,11 @@ namespace {
 LayerNorm checked(const char* op, const Tensor& x, const Tensor& w, const Tensor& b, double eps) {
   check(x.rank() >= 1 && x.size(-1) >= 1, "{}: x must be [..., C] with C of at least 1, got {}", op, x);
   const int64_t cols = x.size(-1);
-  for (const Tensor* p : {&w, &b}) {
-    const char* name = p == &w ? "weight" : "bias";
-    check(p->shape() == Shape{cols}, "{}: {} must be [{}] to match x {}, got {}", op, name, cols, x, *p);
-    check(p->dtype() == x.dtype() && p->device() == x.device(), "{}: {} must have the dtype and device of x {}, got {}",
-          op, name, x, *p);
-  }
+  const DType stats = x.dtype() == DType::f64 ? DType::f64 : DType::f32;
+  for (const Tensor* p : {&w, &b})
+    check(p->shape() == Shape{cols} && p->dtype() == stats && p->device() == x.device(),
+          "{}: {} must be {} [{}] on {} to match x {}, got {}", op, p == &w ? "weight" : "bias", stats, cols,
+          x.device(), x, *p);
   check(eps >= 0, "{}: eps must not be negative, got {}", op, eps);
   return {x.numel() / cols, cols, eps};
 }
@@ -28,8 +28,9 @@ std::pair<Tensor, Tensor> normalised(const LayerNorm& p, const Tensor& x, const 
   Tensor y = empty_like(x), mean = empty({p.rows}, stats, x.device()), rstd = empty({p.rows}, stats, x.device());
   Tensor sum = residual ? empty_like(x) : Tensor{};
   on(x.device(), x.dtype(), "layer_norm", Floats{}, [&]<class T>(auto dev, T) {
-    layer_norm_forward(dev, p, x.data<T>(), static_cast<const T*>(data_or_null<T>(residual)), w.data<T>(), b.data<T>(),
-                       data_or_null<T>(sum), y.data<T>(), mean.data<acc_t<T>>(), rstd.data<acc_t<T>>());
+    using A = acc_t<T>;
+    layer_norm_forward(dev, p, x.data<T>(), static_cast<const T*>(data_or_null<T>(residual)), w.data<A>(), b.data<A>(),
+                       data_or_null<T>(sum), y.data<T>(), mean.data<A>(), rstd.data<A>());
   });
   if (residual)
     sum = record("add", {x, residual}, sum, [](const Tensor& dy, const Needs& needs) -> Grads {
@@ -43,9 +44,10 @@ std::pair<Tensor, Tensor> normalised(const LayerNorm& p, const Tensor& x, const 
                       db = needs[2] ? empty_like(w()) : Tensor{};
                const Tensor dsum = needs[0] ? take_gradient(0) : Tensor{};  // of the stream beside this branch
                on(dy.device(), dy.dtype(), "layer_norm", Floats{}, [&]<class T>(auto dev, T) {
-                 layer_norm_backward(dev, p, dy.data<T>(), x().data<T>(), w().data<T>(), mean.data<acc_t<T>>(),
-                                     rstd.data<acc_t<T>>(), static_cast<const T*>(data_or_null<T>(dsum)),
-                                     data_or_null<T>(dx), data_or_null<T>(dw), data_or_null<T>(db));
+                 using A = acc_t<T>;
+                 layer_norm_backward(dev, p, dy.data<T>(), x().data<T>(), w().data<A>(), mean.data<A>(), rstd.data<A>(),
+                                     static_cast<const T*>(data_or_null<T>(dsum)), data_or_null<T>(dx),
+                                     data_or_null<A>(dw), data_or_null<A>(db));
                });
                return {dx, dw, db};
              });
@@ -60,6 +62,7 @@ Tensor layer_norm(const Tensor& x, const Tensor& w, const Tensor& b, double eps)
 
 std::pair<Tensor, Tensor> add_layer_norm(const Tensor& x, const Tensor& residual, const Tensor& w, const Tensor& b,
                                          double eps) {
+  if (autocast_promotes(x, residual)) return add_layer_norm(x.to(DType::f32), residual.to(DType::f32), w, b, eps);
   const LayerNorm p = checked("add_layer_norm", x, w, b, eps);
   check(residual && residual.shape() == x.shape() && residual.dtype() == x.dtype() && residual.device() == x.device(),
         "add_layer_norm: residual must have the shape, dtype and device of x {}, got {}", x, residual);

@@ -1,3 +1,4 @@
+#include "core/autocast.h"
 #include "core/autograd.h"
 #include "core/ops.h"
 #include "kernels/bias_activation.h"
@@ -8,6 +9,8 @@
 namespace holt {
 
 Tensor linear(const Tensor& x, const Tensor& w, const Tensor& bias, Activation activation) {
+  if (autocast_changes({&x, &w, &bias}))
+    return linear(autocast(x), autocast_weight(w), autocast_weight(bias), activation);
   const TraceRange trace("linear");
   check(w.rank() == 2, "linear: weight must be [out, in], got {}", w);
   const int64_t in = w.size(1), out = w.size(0);

@@ -1,5 +1,6 @@
 #include "kernels/matmul.h"
 
+#include "core/autocast.h"
 #include "core/autograd.h"
 #include "core/ops.h"
 #include "kernels/bias_activation.h"
@@ -41,6 +42,12 @@ Tensor operand_gradient(const Shape& operand, const Tensor& l, const Tensor& r, 
 }  // namespace
 
 Tensor matmul(const Tensor& a, const Tensor& b, bool transpose_a, bool transpose_b) {
+  if (autocast_changes({&a, &b})) {
+    const auto operand = [](const Tensor& t) {
+      return t.is_leaf() && t.requires_grad() ? autocast_weight(t) : autocast(t);
+    };
+    return matmul(operand(a), operand(b), transpose_a, transpose_b);
+  }
   const TraceRange trace("matmul");
   check(a.rank() >= 2 && b.rank() >= 2, "matmul: both operands need at least two axes, got {} and {}", a, b);
   check(a.dtype() == b.dtype() && a.device() == b.device(),

@@ -28,8 +28,8 @@ inline Case layer_norm_forward_case(const LayerNormInput& in, DType t, bool resi
   const DType stats = t == DType::f64 ? DType::f64 : DType::f32;
   Case c{"layer_norm_forward", format("[{}, {}]{}{}", R, C, residual ? " residual" : "", in.name), t};
   c.args = {{"x", Argument::in, t, R * C, in.x},
-            {"w", Argument::in, t, C, uniform_values(2, 0.5, 1.5)},
-            {"b", Argument::in, t, C, uniform_values(3)},
+            {"w", Argument::in, stats, C, uniform_values(2, 0.5, 1.5)},
+            {"b", Argument::in, stats, C, uniform_values(3)},
             {"y", Argument::out, t, R * C, {}, C, in.condition},
             {"mean", Argument::out, stats, R, {}, C},
             {"rstd", Argument::out, stats, R, {}, C, in.condition},
@@ -50,8 +50,8 @@ inline Case layer_norm_forward_case(const LayerNormInput& in, DType t, bool resi
   };
   c.run = [=](Device d, const std::vector<void*>& p) {
     on(d, t, "layer_norm", Floats{}, [&]<class T>(auto dev, T) {
-      layer_norm_forward(dev, LayerNorm{R, C, eps}, as<const T>(p[0]), as<const T>(p[6]), as<const T>(p[1]),
-                         as<const T>(p[2]), as<T>(p[7]), as<T>(p[3]), as<acc_t<T>>(p[4]), as<acc_t<T>>(p[5]));
+      layer_norm_forward(dev, LayerNorm{R, C, eps}, as<const T>(p[0]), as<const T>(p[6]), as<const acc_t<T>>(p[1]),
+                         as<const acc_t<T>>(p[2]), as<T>(p[7]), as<T>(p[3]), as<acc_t<T>>(p[4]), as<acc_t<T>>(p[5]));
     });
   };
   c.rungs.assign(layer_norm_forward_rungs.names.begin(), layer_norm_forward_rungs.names.end());
@@ -70,12 +70,12 @@ inline Case layer_norm_backward_case(int64_t R, int64_t C, DType t, std::array<b
   // A size of −1 is a null pointer.
   c.args = {{"dy", Argument::in, t, R * C, uniform_values(4)},
             {"x", Argument::in, t, R * C, normal_values(5)},
-            {"w", Argument::in, t, C, uniform_values(6, 0.5, 1.5)},
+            {"w", Argument::in, stats, C, uniform_values(6, 0.5, 1.5)},
             {"mean", Argument::in, stats, R, uniform_values(7, -0.1, 0.1)},
             {"rstd", Argument::in, stats, R, uniform_values(8, 0.9, 1.1)},
             {"dx", Argument::out, t, wants[0] ? R * C : -1, {}, C},
-            {"dw", Argument::out, t, wants[1] ? C : -1, {}, R},
-            {"db", Argument::out, t, wants[2] ? C : -1, {}, R},
+            {"dw", Argument::out, stats, wants[1] ? C : -1, {}, R},
+            {"db", Argument::out, stats, wants[2] ? C : -1, {}, R},
             {"dsum", Argument::in, t, residual ? R * C : -1, normal_values(9)}};
   c.reference = [=](Values& v) {
     auto &dy = v[0], &x = v[1], &w = v[2], &mean = v[3], &rstd = v[4], &dx = v[5], &dw = v[6], &db = v[7];
@@ -98,9 +98,9 @@ inline Case layer_norm_backward_case(int64_t R, int64_t C, DType t, std::array<b
   };
   c.run = [=](Device d, const std::vector<void*>& p) {
     on(d, t, "layer_norm", Floats{}, [&]<class T>(auto dev, T) {
-      layer_norm_backward(dev, LayerNorm{R, C, 1e-5}, as<const T>(p[0]), as<const T>(p[1]), as<const T>(p[2]),
+      layer_norm_backward(dev, LayerNorm{R, C, 1e-5}, as<const T>(p[0]), as<const T>(p[1]), as<const acc_t<T>>(p[2]),
                           as<const acc_t<T>>(p[3]), as<const acc_t<T>>(p[4]), as<const T>(p[8]), as<T>(p[5]),
-                          as<T>(p[6]), as<T>(p[7]));
+                          as<acc_t<T>>(p[6]), as<acc_t<T>>(p[7]));
     });
   };
   c.rungs.assign(layer_norm_backward_rungs.names.begin(), layer_norm_backward_rungs.names.end());

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "core/autocast.h"
 #include "core/ops.h"
 #include "nn/schedule.h"
 #include "transfer/training.h"
@@ -29,6 +30,18 @@ std::vector<float> darkest(const data::Dataset& d, const data::Normalize& normal
   return least;
 }
 
+// Only the network's arithmetic is the scope's.
+Tensor loss_of(nn::Model& model, Correction& correction, const Objective& objective, const Batches::Batch& batch) {
+  const DType precision = autocast_dtype();
+  const Autocast off(DType::f32);
+  const Tensor seen = correction(batch.images);
+  const auto logits = [&] {
+    const Autocast on(precision);
+    return widened(model(seen));
+  };
+  return objective(logits(), batch.labels);
+}
+
 class Align : public Part {
  public:
   void begin(Adaptation& a) override {
@@ -43,14 +56,15 @@ class Align : public Part {
     const Objective objective{.tau = a.options.align_tau, .class_mask = from(mask, {a.task.classes()}).to(a.device)};
     Batches batches(a.train, a.task.normalize, a.options.batch, derive_seed(a.seed, "align"), a.device);
     nn::AdamW adam(correction->named_parameters(), {.lr = a.options.align_lr, .weight_decay = 0});
+    scale_loss(a, adam);
     for (int64_t t = 0; t < a.options.align_steps; ++t) {
       check_cancelled(a);
       const Batches::Batch batch = batches.next();
-      const Tensor loss = objective((*model)((*correction)(batch.images)), batch.labels);
+      const Tensor loss = loss_of(*model, *correction, objective, batch);
       check(std::isfinite(loss.item()), "align: the loss is {} at step {}; try a smaller align.lr than {}", loss.item(),
             t + 1, a.options.align_lr);
       correction->zero_grad();
-      loss.backward();
+      adam.scaled(loss).backward();
       adam.step(nn::schedule::cosine(t, {.total = a.options.align_steps}));
     }
     correction->requires_grad("*", false);

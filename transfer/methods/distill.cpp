@@ -4,6 +4,7 @@
 //
 // with both softmaxes restricted to the missing classes U. No image of U has a label, but the source's ranking of them
 // for an image of a seen class is knowledge too, and this keeps it.
+#include "core/autocast.h"
 #include "core/autograd.h"
 #include "core/ops.h"
 #include "transfer/methods/teacher.h"
@@ -14,7 +15,8 @@ Tensor distillation(const Adaptation& a, const Forward& f, double weight, double
   Tensor teacher;
   {
     const NoGrad no_grad;
-    teacher = a.source(f.images);
+    const Autocast scope(a.precision);
+    teacher = widened(a.source(f.images));
   }
   return kl_divergence(teacher, f.logits, temperature, mask) * (weight * temperature * temperature);
 }

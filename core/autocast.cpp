@@ -1,0 +1,131 @@
+#include "core/autocast.h"
+
+#include <memory>
+#include <unordered_map>
+
+#include "core/autograd.h"
+#include "kernels/cast.h"
+#include "kernels/onednn.h"
+
+namespace holt {
+namespace {
+
+struct Key {
+  const Storage* storage;
+  int64_t offset, numel;
+  DType dtype;
+  friend bool operator==(const Key&, const Key&) = default;
+};
+
+struct KeyHash {
+  size_t operator()(const Key& k) const {
+    size_t h = std::hash<const void*>()(k.storage);
+    for (const auto x : {static_cast<size_t>(k.offset), static_cast<size_t>(k.numel), static_cast<size_t>(k.dtype)})
+      h = (h ^ x) * 0x9E3779B97F4A7C15u;
+    return h;
+  }
+};
+
+struct Copy {
+  std::weak_ptr<Storage> master;  // an address may be used again: this tells
+  uint64_t version;
+  Tensor values;
+};
+
+struct State {
+  DType dtype = DType::f32;
+  int depth = 0;
+  int64_t copies = 0;
+  std::unordered_map<Key, Copy, KeyHash> kept;
+};
+
+State& state() {
+  thread_local State s;
+  return s;
+}
+
+bool narrow(DType t) { return t == DType::bf16 || t == DType::f16; }
+bool castable(DType t) { return t == DType::f32 || narrow(t); }
+
+void convert(const Tensor& from, const Tensor& to) {
+  on(from.device(), from.dtype(), "autocast", Types<float, bf16, f16>{}, [&]<class B, class From>(B dev, From) {
+    on(to.device(), to.dtype(), "autocast", Types<float, bf16, f16>{}, [&]<class C, class To>(C, To) {
+      if constexpr (std::is_same_v<B, C> && !std::is_same_v<From, To>)
+        cast_any(dev, from.numel(), from.data<From>(), to.data<To>());
+    });
+  });
+}
+
+// The kept copy of a leaf, brought up to date.
+Tensor copy_of(const Tensor& w, State& s) {
+  const Key key{w.storage().get(), w.offset(), w.numel(), s.dtype};
+  auto found = s.kept.find(key);
+  if (found == s.kept.end()) {
+    // A new weight, so perhaps a new network: those whose weights are gone leave nothing behind.
+    std::erase_if(s.kept, [](const auto& entry) { return entry.second.master.expired(); });
+    found = s.kept.emplace(key, Copy{}).first;
+  }
+  Copy& c = found->second;
+  if (c.values && c.version == w.storage()->version && c.master.lock() == w.storage()) return c.values;
+  // A graph that is still alive keeps the old values.
+  if (!c.values || c.values.storage().use_count() > 1 || c.values.device() != w.device())
+    c.values = empty({w.numel()}, s.dtype, w.device());
+  c.master = w.storage();
+  c.version = w.storage()->version;
+  convert(w, c.values);
+  ++s.copies;
+  return c.values;
+}
+
+}  // namespace
+
+Autocast::Autocast(DType precision) : previous_(state().dtype) {
+  check(castable(precision), "autocast: the precision must be f32, bf16 or f16, got {}", precision);
+  State& s = state();
+  if (s.depth++ == 0) s.copies = 0;
+  s.dtype = precision;
+}
+
+Autocast::~Autocast() {
+  State& s = state();
+  s.dtype = previous_;
+  if (--s.depth == 0) s.kept.clear();
+}
+
+Tensor widened(const Tensor& x) { return x && narrow(x.dtype()) ? x.to(DType::f32) : x; }
+
+bool computes_natively(Device device, DType t) { return device.kind != Device::cpu || onednn::computes(t); }
+
+DType autocast_dtype() { return state().dtype; }
+int64_t autocast_copies() { return state().copies; }
+
+bool autocast_changes(std::initializer_list<const Tensor*> inputs) {
+  const DType p = state().dtype;
+  if (p == DType::f32) return false;
+  bool changes = false;
+  for (const Tensor* t : inputs) {
+    if (!*t) continue;
+    if (t->dtype() == DType::f64) return false;
+    changes |= castable(t->dtype()) && t->dtype() != p;
+  }
+  return changes;
+}
+
+Tensor autocast(const Tensor& x) {
+  const DType p = state().dtype;
+  return x && p != DType::f32 && castable(x.dtype()) ? x.to(p) : x;
+}
+
+Tensor autocast_weight(const Tensor& w) {
+  State& s = state();
+  if (!w || s.dtype == DType::f32 || !castable(w.dtype()) || w.dtype() == s.dtype) return w;
+  if (!w.is_leaf()) return w.to(s.dtype);
+  return record("to", {w}, Tensor(copy_of(w, s).storage(), 0, w.shape(), s.dtype),
+                [source = w.dtype()](const Tensor& dy, const Needs&) -> Grads { return {dy.to(source)}; });
+}
+
+bool autocast_promotes(const Tensor& a, const Tensor& b) {
+  return state().dtype != DType::f32 && a && b && a.dtype() != b.dtype() && castable(a.dtype()) && castable(b.dtype());
+}
+
+}  // namespace holt
