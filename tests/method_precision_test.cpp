@@ -59,20 +59,21 @@ TEST_F(PrecisionTest, LocalsInThreadsComputeAsTheirCallerDoes) {
 }
 
 // A method that looks inside sees f32, and may compute with it as it always did.
+class Look : public Part {
+ public:
+  Tensor penalty(const Adaptation& a, const Forward& f) override {
+    EXPECT_EQ(a.precision, DType::bf16);
+    EXPECT_EQ(autocast_dtype(), DType::f32);
+    for (const Tensor* t : {&f.images, &f.features, &f.logits}) EXPECT_EQ(t->dtype(), DType::f32);
+    EXPECT_EQ(matmul(f.features, f.features, true).dtype(), DType::f32);
+    ++seen;
+    return mean(square(f.features)) * 1e-3;
+  }
+  void end(Adaptation&) override { EXPECT_EQ(autocast_dtype(), DType::bf16); }
+  static inline int seen = 0;
+};
+
 TEST_F(PrecisionTest, PenaltiesSeeF32AndComputeInIt) {
-  class Look : public Part {
-   public:
-    Tensor penalty(const Adaptation& a, const Forward& f) override {
-      EXPECT_EQ(a.precision, DType::bf16);
-      EXPECT_EQ(autocast_dtype(), DType::f32);
-      for (const Tensor* t : {&f.images, &f.features, &f.logits}) EXPECT_EQ(t->dtype(), DType::f32);
-      EXPECT_EQ(matmul(f.features, f.features, true).dtype(), DType::f32);
-      ++seen;
-      return mean(square(f.features)) * 1e-3;
-    }
-    void end(Adaptation&) override { EXPECT_EQ(autocast_dtype(), DType::bf16); }
-    static inline int seen = 0;
-  };
   register_method(
       {.name = "look", .description = "looks", .source = "", .make = [] { return std::make_unique<Look>(); }});
   run_in(DType::bf16, "sgd+look");

@@ -1,5 +1,6 @@
 #include "kernels/attention.h"
 
+#include "core/autocast.h"
 #include "core/autograd.h"
 #include "core/ops.h"
 
@@ -26,6 +27,7 @@ Tensor empty_lse(const Attention& p, const Tensor& q) {
 }  // namespace
 
 Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v, double scale) {
+  if (autocast_changes({&q, &k, &v})) return attention(autocast(q), autocast(k), autocast(v), scale);
   check(q.rank() == 4, "attention: q must be [B, Tq, H, D], got {}", q);
   check_scale_and_head(q, scale);
   const int64_t B = q.size(0), H = q.size(2), D = q.size(3);
@@ -58,6 +60,7 @@ Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v, double scale
 }
 
 Tensor attention(const Tensor& qkv, double scale) {
+  if (autocast_changes({&qkv})) return attention(autocast(qkv), scale);
   check(qkv.rank() == 5 && qkv.size(2) == 3, "attention: qkv must be [B, T, 3, H, D], got {}", qkv);
   check_scale_and_head(qkv, scale);
   const int64_t B = qkv.size(0), rows = qkv.size(1), H = qkv.size(3), D = qkv.size(4), row = H * D;
