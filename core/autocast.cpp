@@ -6,6 +6,7 @@
 #include "core/autograd.h"
 #include "kernels/cast.h"
 #include "kernels/onednn.h"
+#include "kernels/recording.h"
 
 namespace holt {
 namespace {
@@ -119,7 +120,8 @@ Tensor autocast(const Tensor& x) {
 Tensor autocast_weight(const Tensor& w) {
   State& s = state();
   if (!w || s.dtype == DType::f32 || !castable(w.dtype()) || w.dtype() == s.dtype) return w;
-  if (!w.is_leaf()) return w.to(s.dtype);
+  // A graph that records must cast at every replay: a copy that it finds would stay what it is.
+  if (!w.is_leaf() || Recording::current()) return w.to(s.dtype);
   return record("to", {w}, Tensor(copy_of(w, s).storage(), 0, w.shape(), s.dtype),
                 [source = w.dtype()](const Tensor& dy, const Needs&) -> Grads { return {dy.to(source)}; });
 }

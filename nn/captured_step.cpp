@@ -1,12 +1,11 @@
 #include "nn/captured_step.h"
 
 #include "kernels/memory.h"
-#include "nn/grad_scaler.h"
 
 namespace holt::nn {
 
-CapturedStep::CapturedStep(Device device, Optimizer& optimizer, Loss loss, Clip clip, GradScaler* scaler)
-    : device_(device), optimizer_(&optimizer), loss_of_(std::move(loss)), clip_(clip), scaler_(scaler), graph_(device) {
+CapturedStep::CapturedStep(Device device, Optimizer& optimizer, Loss loss, Clip clip)
+    : device_(device), optimizer_(&optimizer), loss_of_(std::move(loss)), clip_(clip), graph_(device) {
   check(static_cast<bool>(loss_of_), "captured step: there is no loss function");
 }
 
@@ -31,8 +30,8 @@ Tensor CapturedStep::run(const std::vector<Tensor>& inputs, double factor) {
     graph_.run([&] {
       loss_ = {};  // its memory is taken again
       Tensor loss = loss_of_(inputs_);
-      (scaler_ ? scaler_->scale(loss) : loss).backward();
-      optimizer_->step(factor, clip_, scaler_);
+      optimizer_->scaled(loss).backward();
+      optimizer_->step(factor, clip_);
       optimizer_->zero_grad();
       loss_ = loss.detach();
     });

@@ -20,7 +20,7 @@ class CapturedStep {
  public:
   using Loss = std::function<Tensor(const std::vector<Tensor>& inputs)>;
   /// The model and the optimiser must live as long; the parameters are on `device`.
-  CapturedStep(Device device, Optimizer& optimizer, Loss loss, Clip clip = {}, GradScaler* scaler = nullptr);
+  CapturedStep(Device device, Optimizer& optimizer, Loss loss, Clip clip = {});
 
   /// Copies the inputs, from any device, to where the step reads them; forward, backward, optimizer.step(factor),
   /// zero_grad(). Returns the loss, on the device, not waited for. Error if number, shapes or dtypes of the inputs are
@@ -36,7 +36,6 @@ class CapturedStep {
   Optimizer* optimizer_;
   Loss loss_of_;
   Clip clip_;
-  GradScaler* scaler_;
   Graph graph_;
   std::vector<Tensor> inputs_;  // what the step reads, filled by run()
   Tensor loss_;

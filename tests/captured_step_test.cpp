@@ -64,13 +64,13 @@ template <class Make>
 Run step_by_step(Device d, const Make& make, bool scaled) {
   Sequential m = network(d);
   auto o = make(m);
-  GradScaler scaler(d);
+  if (scaled) o.use(GradScaler(d));
   std::vector<double> losses;
   for (int t = 0; t < kSteps; ++t) {
     const auto in = batch(t);
     const Tensor loss = cross_entropy(m(in[0].to(d)), in[1].to(d));
-    (scaled ? scaler.scale(loss) : loss).backward();
-    o.step(factor(t), {.max_norm = 2}, scaled ? &scaler : nullptr);
+    o.scaled(loss).backward();
+    o.step(factor(t), {.max_norm = 2});
     o.zero_grad();
     losses.push_back(loss.item());
   }
@@ -81,10 +81,9 @@ template <class Make>
 Run captured(Device d, const Make& make, bool scaled) {
   Sequential m = network(d);
   auto o = make(m);
-  GradScaler scaler(d);
-  CapturedStep step(
-      d, o, [&](const std::vector<Tensor>& in) { return cross_entropy(m(in[0]), in[1]); }, {.max_norm = 2},
-      scaled ? &scaler : nullptr);
+  if (scaled) o.use(GradScaler(d));
+  CapturedStep step(d, o, [&](const std::vector<Tensor>& in) { return cross_entropy(m(in[0]), in[1]); },
+                    {.max_norm = 2});
   std::vector<double> losses;
   std::vector<Tensor> kept;  // results may be kept: replays do not overwrite them
   for (int t = 0; t < kSteps; ++t) {
