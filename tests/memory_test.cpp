@@ -188,10 +188,11 @@ class MemoryLimit : public testing::Test {
 
 TEST_F(MemoryLimit, NamesTheRequestWhatIsInUseAndTheLimit) {
   for (Device d : {Device::cpu, Device::simt})
-    EXPECT_EXIT(with_limit("64M", [d] { const Workspace a(d, 40 * MiB), b(d, 30 * MiB); }), testing::ExitedWithCode(0),
-                "out of memory on " + to_string(d) +
-                    ": asked for 30.00 MiB .31457280 bytes. with 40.00 MiB in use and 0 bytes cached; "
-                    "HOLT_MEMORY_LIMIT is 64.00 MiB .kernels/memory.cpp:");
+    EXPECT_EXIT(
+        with_limit("64M", [d] { const Workspace a(d, 40 * MiB), b(d, 30 * MiB); }), testing::ExitedWithCode(0),
+        "out of memory on " + to_string(d) +
+            ": asked for 30.00 MiB .31457280 bytes. with 40.00 MiB in use and 0 bytes cached "
+            ".peak 40.00 MiB, largest request so far 40.00 MiB.; HOLT_MEMORY_LIMIT is 64.00 MiB .kernels/memory.cpp:");
 }
 
 TEST_F(MemoryLimit, TheCacheIsGivenUpFirst) {

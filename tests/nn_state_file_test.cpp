@@ -91,8 +91,8 @@ TEST_F(StateFile, DamagedMetadata) {
   EXPECT_EQ(error_with("holt.height", "-28"), file + ": 'holt.height' must be a number from 1 to 16384, got '-28'");
   EXPECT_EQ(error_with("holt.width", "99999999"),
             file + ": 'holt.width' must be a number from 1 to 16384, got '99999999'");
-  EXPECT_EQ(error_with("holt.model", "lenot"),
-            file + ": model: no model 'lenot'; known are mlp, lenet, resnet8, resnet20");
+  EXPECT_TRUE(error_with("holt.model", "lenot").starts_with(file + ": model: no model 'lenot'; known are mlp, lenet, "))
+      << error_with("holt.model", "lenot");
   EXPECT_EQ(error_with("holt.option.depth", "5"), file + ": lenet: no option 'depth'; it has dropout");
   EXPECT_EQ(error_with("holt.classes", "11"),
             file +

@@ -5,6 +5,8 @@
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 
+#include <algorithm>
+#include <limits>
 #include <thread>
 #include <vector>
 
@@ -44,14 +46,21 @@ TEST(OneDnn, AWarmStepAsksTheSystemForNothing) {
   Layer layer;
   for (int i = 0; i < 3; ++i) layer.step();
   const size_t allocations = memory_stats(Device::cpu).system_allocations, current = memory_stats(Device::cpu).current;
-  rusage before, after;
-  getrusage(RUSAGE_SELF, &before);
-  for (int i = 0; i < 100; ++i) layer.step();
-  getrusage(RUSAGE_SELF, &after);
+  // The least of several rounds: the system itself may take pages from a busy machine's processes now and then.
+  long faults = std::numeric_limits<long>::max();
+  for (int round = 0; round < 5; ++round) {
+    rusage before, after;
+    getrusage(RUSAGE_SELF, &before);
+    for (int i = 0; i < 100; ++i) layer.step();
+    getrusage(RUSAGE_SELF, &after);
+    faults = std::min(faults, after.ru_minflt - before.ru_minflt);
+  }
   EXPECT_EQ(memory_stats(Device::cpu).system_allocations, allocations);
   EXPECT_EQ(memory_stats(Device::cpu).current, current);
-#if !defined(__SANITIZE_ADDRESS__)                    // its quarantine gives every small allocation new pages
-  EXPECT_LT(after.ru_minflt - before.ru_minflt, 20);  // a page fault in each step would be 100
+#if !defined(__SANITIZE_ADDRESS__)  // its quarantine gives every small allocation new pages
+  EXPECT_LT(faults, 20);            // a page fault in each step would be 100
+#else
+  static_cast<void>(faults);
 #endif
 }
 
