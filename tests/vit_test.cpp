@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include "core/autocast.h"
 #include "core/autograd.h"
 #include "nn/models/registry.h"
 #include "tests/harness/expect_error.h"
@@ -75,6 +76,28 @@ TEST(ViT, TheFusedStreamIsTheDefinition) {
     double scale = 0;
     for (float v : g2) scale = std::max(scale, std::fabs(double(v)));
     for (size_t i = 0; i < g2.size(); ++i) EXPECT_NEAR(fused.at(name)[i], g2[i], 1e-4 * scale + 1e-6) << name;
+  }
+}
+
+TEST(ViT, RunsIn16Bits) {
+  Generator g(1);
+  ViT m(toy(), kToy, g);
+  const Tensor images = uniform({3, 8, 12, 2}, -1, 1, g);
+  const auto exact = values(m.features(images));
+  for (DType t : {DType::bf16, DType::f16}) {
+    m.zero_grad();
+    const Autocast scope(t);
+    const Tensor f = m.features(images);
+    EXPECT_EQ(f.dtype(), t);
+    const auto rounded = values(f);
+    // φ is normalised, of size about 1; a 16-bit residual stream of three blocks is off by a few times its epsilon.
+    const double eps = t == DType::bf16 ? 1.0 / 128 : 1.0 / 1024;
+    for (size_t i = 0; i < exact.size(); ++i) EXPECT_NEAR(rounded[i], exact[i], 8 * eps) << to_string(t);
+    cross_entropy(m.classifier()(f), from<int64_t>({0, 1, 2}, Shape{3})).backward();
+    for (auto& [name, p] : m.named_parameters()) {
+      ASSERT_TRUE(p.grad().defined()) << name;
+      EXPECT_EQ(p.grad().dtype(), DType::f32) << name;
+    }
   }
 }
 
