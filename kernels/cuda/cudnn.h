@@ -7,10 +7,10 @@
 //   - for tensors that are empty, are not 16-byte aligned, or have 2^31 elements or more (engines index with 32 bits),
 //   - for relu without a bias: cuDNN has no engine for that graph, and takes half a second to say so.
 //
-// Not used although cuDNN has it: batch-norm statistics in the forward convolution (genstats). No GPU of tests/gpu/
-// gets an engine for convolution + genstats without being there, so that it cannot be tested; and its sum of squares
-// loses the variance where |mean| ≫ σ, which batch_norm.h rules out. Also not used: addition in the epilogue; no op
-// asks for it (ResNet adds after batch norm).
+// Not used although cuDNN has it: batch-norm statistics in the forward convolution (genstats). Neither GPU tried (H100,
+// RTX 4090) gets an engine for convolution + genstats without being there, so that it cannot be tested; and its sum of
+// squares loses the variance where |mean| ≫ σ, which batch_norm.h rules out. Also not used: addition in the epilogue;
+// no op asks for it (ResNet adds after batch norm).
 //
 // Capture into a CUDA graph: a problem's first call plans, and a thread's first call starts cuDNN; both allocate, so
 // during a capture they are an Error that asks for one warm-up step before it.
