@@ -52,14 +52,6 @@ struct Place {
   }
 };
 
-// Hides from the compiler where x comes from, so that it does not keep what follows from x in registers over a loop.
-__device__ inline int hidden(int x) {
-#if defined(__CUDA_ARCH__)
-  asm volatile("" : "+r"(x));
-#endif
-  return x;
-}
-
 /// tile[Count][D] ← rows from `first` on; zeros for what is outside. There after walk's next wait and barrier.
 template <class E, int Count>
 __device__ void fetch(typename E::T* tile, const Rows<typename E::T>& x, int first) {

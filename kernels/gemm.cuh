@@ -41,15 +41,6 @@ struct Dense {
   }
 };
 
-// Hides from the compiler where x comes from, so that it does not compute ahead of a loop what follows from x: in the
-// product's loop registers are scarcer than instructions.
-__device__ inline int hidden(int x) {
-#if defined(__CUDA_ARCH__)
-  asm volatile("" : "+r"(x));
-#endif
-  return x;
-}
-
 /// 16 bytes of operand x from (o, k) along its contiguous axis.
 template <class T, class Operand>
 __device__ Vec<T> load_vector(const Operand& x, int o, int k) {

@@ -72,6 +72,15 @@ __device__ void store8(T* p, const Vec<T, 8 / static_cast<int>(sizeof(T))>& x) {
   detail::move8(p, &x);
 }
 
+/// x. Hides from the compiler where it comes from, so that what follows from it is not computed ahead of a loop and
+/// kept: in the loops of products registers are scarcer than instructions.
+__device__ inline int hidden(int x) {
+#if defined(__CUDA_ARCH__)
+  asm volatile("" : "+r"(x));
+#endif
+  return x;
+}
+
 inline constexpr unsigned kFullWarp = 0xffffffffu;
 
 struct Sum {
