@@ -37,23 +37,19 @@ struct Scratch {
 
   // Points the members into `memory`, or at nothing if that is null. Returns how many bytes it takes.
   size_t place(char* memory) {
-    size_t used = 0;
-    const auto take = [&]<class X>(X*& p, int64_t n) {
-      p = memory ? reinterpret_cast<X*>(memory + used) : nullptr;
-      used += round_up(n * static_cast<int64_t>(sizeof(X)), 64);
-    };
-    take(q, kQueryBlock * depth);
-    take(k, keys_ * depth);
-    take(v, elements<In>(keys_) * width);
-    take(scores, kQueryBlock * key_step);
-    take(o, kQueryBlock * width);
-    take(max, kQueryBlock);
-    take(sum, kQueryBlock);
+    Pieces pieces(memory);
+    pieces.take(q, kQueryBlock * depth);
+    pieces.take(k, keys_ * depth);
+    pieces.take(v, elements<In>(keys_) * width);
+    pieces.take(scores, kQueryBlock * key_step);
+    pieces.take(o, kQueryBlock * width);
+    pieces.take(max, kQueryBlock);
+    pieces.take(sum, kQueryBlock);
     if constexpr (std::is_same_v<In, A>)
       weights = scores;
     else
-      take(weights, kQueryBlock * key_step / Traits<In>::per_element);
-    return used;
+      pieces.take(weights, kQueryBlock * key_step / Traits<In>::per_element);
+    return pieces.used();
   }
 
  private:
@@ -82,11 +78,7 @@ A softmax_row(int64_t n, A scale, A* s, A& max, A& sum) {
 // n scores as what multiplies v.
 template <class In>
 void to_weights(int64_t n, const sum_t<In>* scores, In* weights) {
-  if constexpr (std::is_same_v<In, Pair>) {
-    bf16* const w = reinterpret_cast<bf16*>(weights);
-    narrow(n, scores, w);
-    if (n % 2) w[n] = bf16(0.0f);
-  }
+  if constexpr (std::is_same_v<In, Pair>) narrow_left(n, scores, weights);
 }
 
 template <class In, class T>

@@ -36,35 +36,31 @@ struct Scratch {
 
   // Points the members into `memory`, or at nothing if that is null. Returns how many bytes it takes.
   size_t place(char* memory) {
-    size_t used = 0;
-    const auto take = [&]<class X>(X*& p, int64_t n) {
-      p = memory ? reinterpret_cast<X*>(memory + used) : nullptr;
-      used += round_up(n * static_cast<int64_t>(sizeof(X)), 64);
-    };
-    take(k_columns, keys_ * depth);
-    take(v_columns, keys_ * depth);
-    take(k_rows, elements<In>(keys_) * width);
-    take(q_rows, elements<In>(kQueryBlock) * width);
-    take(dout_rows, elements<In>(kQueryBlock) * width);
-    take(dk, keys_ * width);
-    take(dv, keys_ * width);
-    take(dq, kQueryBlock * width);
-    take(delta, kQueryBlock);
-    take(scores, kQueryBlock * step);
-    take(dscores, kQueryBlock * step);
+    Pieces pieces(memory);
+    pieces.take(k_columns, keys_ * depth);
+    pieces.take(v_columns, keys_ * depth);
+    pieces.take(k_rows, elements<In>(keys_) * width);
+    pieces.take(q_rows, elements<In>(kQueryBlock) * width);
+    pieces.take(dout_rows, elements<In>(kQueryBlock) * width);
+    pieces.take(dk, keys_ * width);
+    pieces.take(dv, keys_ * width);
+    pieces.take(dq, kQueryBlock * width);
+    pieces.take(delta, kQueryBlock);
+    pieces.take(scores, kQueryBlock * step);
+    pieces.take(dscores, kQueryBlock * step);
     if constexpr (std::is_same_v<In, A>) {  // one packing serves both sides
       q_left = q_rows;
       dout_left = dout_rows;
       p_columns = scores;
       ds_columns = ds_left = dscores;
     } else {
-      take(q_left, kQueryBlock * depth);
-      take(dout_left, kQueryBlock * depth);
-      take(p_columns, elements<In>(kQueryBlock) * step);
-      take(ds_columns, elements<In>(kQueryBlock) * step);
-      take(ds_left, kQueryBlock * elements<In>(step));
+      pieces.take(q_left, kQueryBlock * depth);
+      pieces.take(dout_left, kQueryBlock * depth);
+      pieces.take(p_columns, elements<In>(kQueryBlock) * step);
+      pieces.take(ds_columns, elements<In>(kQueryBlock) * step);
+      pieces.take(ds_left, kQueryBlock * elements<In>(step));
     }
-    return used;
+    return pieces.used();
   }
 
  private:
@@ -93,11 +89,7 @@ void to_columns(int64_t rows, int64_t n, const sum_t<In>* x, int64_t step, In* t
 template <class In>
 void to_left(int64_t rows, int64_t n, const sum_t<In>* x, int64_t step, In* to) {
   if constexpr (std::is_same_v<In, Pair>)
-    for (int64_t r = 0; r < rows; ++r) {
-      bf16* const row = reinterpret_cast<bf16*>(to + r * elements<In>(step));
-      narrow(n, x + r * step, row);
-      if (n % 2) row[n] = bf16(0.0f);
-    }
+    for (int64_t r = 0; r < rows; ++r) narrow_left(n, x + r * step, to + r * elements<In>(step));
 }
 
 template <class A>

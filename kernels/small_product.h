@@ -34,7 +34,7 @@ inline constexpr int kVectorBytes = 16, kTileVectors = 2;
 inline constexpr int kTileRows = 6;
 
 /// Two bf16, the one with the lower index along k in the lower half.
-enum class [[gnu::may_alias]] Pair : uint32_t {};
+enum class [[gnu::may_alias]] Pair : uint32_t{};
 
 template <class In>
 struct Traits {
@@ -192,6 +192,30 @@ void product(int64_t m, int64_t n, int64_t k, Left<In> a, const Right<In>& b, su
       tiles[(rows - 1) * kTileVectors + vectors - 1](k, a, panel, b.step, c + i * c_row + j, c_row, add);
     }
   }
+}
+
+/// Gives pieces of one block of memory to pointers, each at a multiple of 64 bytes. Over null it gives null, and only
+/// counts.
+class Pieces {
+ public:
+  explicit Pieces(char* memory) : memory_(memory) {}
+  template <class X>
+  void take(X*& p, int64_t n) {
+    p = memory_ ? reinterpret_cast<X*>(memory_ + used_) : nullptr;
+    used_ += round_up(n * static_cast<int64_t>(sizeof(X)), 64);
+  }
+  size_t used() const { return used_; }
+
+ private:
+  char* memory_;
+  size_t used_ = 0;
+};
+
+/// n sums as elements of In along k, the last padded with zero. Only for Pair: elsewhere sums are what they are.
+inline void narrow_left(int64_t n, const float* x, Pair* to) {
+  bf16* const row = reinterpret_cast<bf16*>(to);
+  narrow(n, x, row);
+  if (n % 2) row[n] = bf16(0.0f);
 }
 
 /// Rows of n numbers of T, `pitch` apart, as rows of In, `row` elements apart, for Left with k along them. Times scale,
