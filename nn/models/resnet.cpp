@@ -1,5 +1,7 @@
 #include "nn/models/resnet.h"
 
+#include "nn/models/drop_path.h"
+
 namespace holt::nn {
 namespace {
 
@@ -8,7 +10,7 @@ void append_stage(Sequential& layer, int64_t in, int64_t width, int blocks, int 
                   int total, Generator& g) {
   for (int i = 0; i < blocks; ++i, ++index) {
     Block block(i ? Block::kExpansion * width : in, width, i ? 1 : stride, g);
-    const double p = total > 1 ? drop_path * index / (total - 1) : drop_path;
+    const double p = drop_path_of(index, total, drop_path);
     if (p > 0) block.drop_path = DropPath(p, g);
     layer.append(std::move(block));
   }

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "nn/init.h"
+#include "nn/models/drop_path.h"
 
 namespace holt::nn {
 namespace {
@@ -86,9 +87,7 @@ ViT::ViT(ModelConfig c, ViTOptions o, Generator& g)
   cls_token = init::parameter(normal({1, 1, o.features}, 0, 1e-6, g));
   pos_embed = init::parameter(init::truncated_normal({1, 1 + grid_height() * grid_width(), o.features}, g, 0, 0.02));
   for (int64_t i = 0; i < o.depth; ++i)
-    blocks.emplace_back(
-        o.features, o.heads,
-        o.depth > 1 ? o.drop_path * static_cast<double>(i) / static_cast<double>(o.depth - 1) : o.drop_path, g);
+    blocks.emplace_back(o.features, o.heads, drop_path_of(i, o.depth, o.drop_path), g);
   draw(head, g);
 }
 
