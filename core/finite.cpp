@@ -2,19 +2,14 @@
 
 #include <atomic>
 #include <cmath>
-#include <cstdlib>
-#include <string_view>
+
+#include "kernels/environment.h"
 
 namespace holt {
 namespace {
 
 std::atomic<bool>& flag() {
-  static std::atomic<bool> on = [] {
-    const char* v = std::getenv("HOLT_CHECK_FINITE");
-    const std::string_view value = v ? v : "";
-    check(value.empty() || value == "0" || value == "1", "HOLT_CHECK_FINITE must be 0 or 1, got '{}'", value);
-    return value == "1";
-  }();
+  static std::atomic<bool> on = environment_switch("HOLT_CHECK_FINITE", "HOLT_CHECK_FINITE must be 0 or 1, got '{}'");
   return on;
 }
 

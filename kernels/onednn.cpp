@@ -8,6 +8,7 @@
 #include <optional>
 #include <unordered_map>
 
+#include "kernels/hash.h"
 #include "kernels/memory.h"
 #include "kernels/parallel.h"
 
@@ -62,13 +63,6 @@ typename P::primitive_desc describe_backward(const dnnl::primitive_attr& attr, c
 // What a call is: kind, dtype, threads, sizes, flags. oneDNN shares out its work for a number of threads when a
 // primitive is made, so that number is part of what tells primitives apart.
 using Key = std::array<int64_t, 16>;
-struct KeyHash {
-  size_t operator()(const Key& k) const {
-    uint64_t h = 0xcbf29ce484222325u;
-    for (int64_t x : k) h = (h ^ static_cast<uint64_t>(x)) * 0x9E3779B97F4A7C15u, h ^= h >> 29;
-    return h;
-  }
-};
 enum Kind : int64_t { kMatmul, kForward, kBackwardData, kBackwardWeights };
 
 struct Primitive {
@@ -109,7 +103,7 @@ class Cache {
   static constexpr size_t kCapacity = 2048;  // ResNet-101 training needs about 120, at about 50 KB each
   std::mutex mutex_;
   std::list<std::pair<Key, Made>> order_;  // most recently used first
-  std::unordered_map<Key, decltype(order_)::iterator, KeyHash> by_key_;
+  std::unordered_map<Key, decltype(order_)::iterator, IntegersHash> by_key_;
 };
 
 Cache& cache() {

@@ -1,22 +1,15 @@
 #include "kernels/tf32.h"
 
 #include <atomic>
-#include <cstdlib>
-#include <string_view>
 
-#include "kernels/error.h"
+#include "kernels/environment.h"
 
 namespace holt {
 namespace {
 
 std::atomic<bool>& allowed() {
-  static std::atomic<bool> value = [] {
-    const char* env = std::getenv("HOLT_TF32");
-    const std::string_view text = env ? env : "";
-    check(text.empty() || text == "0" || text == "1",
-          "HOLT_TF32: expected 0 (f32 is f32) or 1 (f32 may be TF32), got '{}'", text);
-    return text == "1";
-  }();
+  static std::atomic<bool> value =
+      environment_switch("HOLT_TF32", "HOLT_TF32: expected 0 (f32 is f32) or 1 (f32 may be TF32), got '{}'");
   return value;
 }
 

@@ -16,6 +16,8 @@
 #include "kernels/cuda/cudnn_graph.h"
 #include "kernels/cuda/cudnn_library.h"
 #include "kernels/cuda/cudnn_plan_file.h"
+#include "kernels/environment.h"
+#include "kernels/hash.h"
 #include "kernels/memory.h"
 #include "kernels/stream.h"
 #include "kernels/tf32.h"
@@ -24,13 +26,6 @@ namespace holt::cudnn {
 namespace {
 
 using Key = std::array<int64_t, 15>;
-struct KeyHash {
-  size_t operator()(const Key& k) const {
-    uint64_t h = 0xcbf29ce484222325u;
-    for (int64_t x : k) h = (h ^ static_cast<uint64_t>(x)) * 0x9E3779B97F4A7C15u, h ^= h >> 29;
-    return h;
-  }
-};
 Key key_of(const Problem& p) {
   const Conv2d& c = p.conv;
   return {static_cast<int64_t>(p.direction),
@@ -51,12 +46,9 @@ Key key_of(const Problem& p) {
 }
 
 bool timing_wanted() {
-  const char* env = std::getenv("HOLT_CUDNN_TIMING");
-  const std::string_view text = env ? env : "";
-  check(text.empty() || text == "0" || text == "1",
-        "HOLT_CUDNN_TIMING: expected 0 (cuDNN's heuristics choose) or 1 (the fastest of several, timed), got '{}'",
-        text);
-  return text == "1";
+  return environment_switch(
+      "HOLT_CUDNN_TIMING",
+      "HOLT_CUDNN_TIMING: expected 0 (cuDNN's heuristics choose) or 1 (the fastest of several, timed), got '{}'");
 }
 
 // Seconds of one run: the least of five, after one to warm up. The output is written each time, with what the caller
@@ -178,7 +170,7 @@ class Plans {
   }
 
   std::shared_mutex mutex_;
-  std::unordered_map<Key, std::optional<Plan>, KeyHash> settled_;
+  std::unordered_map<Key, std::optional<Plan>, IntegersHash> settled_;
   std::map<std::string, KeptPlan> kept_;  // what the file holds, and what is new
   std::string gpu_, path_;
   PlanCounts counts_;
