@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "kernels/cuda/launch.h"
+#include "kernels/cuda/runtime.h"
 #include "kernels/cuda/shared_library.h"
 #include "kernels/memory.h"
 #include "kernels/tf32.h"
@@ -181,8 +182,7 @@ class Library {
  private:
   explicit Library(Cuda gpu) {
     const Device d = device_of(gpu);
-    cudaStreamCaptureStatus capture = cudaStreamCaptureStatusNone;
-    check(cudaStreamIsCapturing(gpu.stream, &capture) == cudaSuccess && capture == cudaStreamCaptureStatusNone,
+    check(!capturing(gpu),
           "cuBLASLt: its first use on {} may not be inside a graph capture; run the step once before it is captured",
           d);
     int major = 0;

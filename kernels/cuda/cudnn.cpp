@@ -16,6 +16,7 @@
 #include "kernels/cuda/cudnn_graph.h"
 #include "kernels/cuda/cudnn_library.h"
 #include "kernels/cuda/cudnn_plan_file.h"
+#include "kernels/cuda/runtime.h"
 #include "kernels/environment.h"
 #include "kernels/hash.h"
 #include "kernels/memory.h"
@@ -89,7 +90,7 @@ class Plans {
       if (const auto found = settled_.find(key); found != settled_.end()) return found->second;
     }
     const std::string text = to_string(p);
-    check(!capturing(gpu),
+    check(!cuda::capturing(gpu),
           "{}: cuDNN has no plan yet, and planning while a stream is captured into a graph is not "
           "possible; run one warm-up step before the capture",
           text);

@@ -7,14 +7,10 @@
 #include <mutex>
 #include <vector>
 
+#include "kernels/cuda/runtime.h"
+
 namespace holt::cudnn {
 namespace {
-
-void check_cuda(cudaError_t status, const char* what, int8_t index) {
-  if (status == cudaSuccess) return;
-  cudaGetLastError();
-  fail("{} on {}: {} ({})", what, Device(Device::cuda, index), cudaGetErrorString(status), cudaGetErrorName(status));
-}
 
 void check_cudnn(cudnnStatus_t status, const char* op, const char* what) {
   if (status == CUDNN_STATUS_SUCCESS) return;
@@ -58,7 +54,7 @@ cudnnHandle_t take_or_make(Cuda gpu, const char* op) {
       return h;
     }
   }
-  check(!capturing(gpu),
+  check(!cuda::capturing(gpu),
         "{}: cuDNN must be started before a stream is captured into a graph; run one warm-up step before the capture",
         op);
   cudnnHandle_t h = nullptr;
@@ -98,14 +94,8 @@ cudnnContext* handle(Cuda gpu, const char* op) {
 
 std::string gpu_name(int8_t index) {
   cudaDeviceProp p{};
-  check_cuda(cudaGetDeviceProperties(&p, index), "cudaGetDeviceProperties", index);
+  cuda::check_cuda(cudaGetDeviceProperties(&p, index), "cudaGetDeviceProperties", {Device::cuda, index});
   return format("{}, sm_{}{}, {} SMs", p.name, p.major, p.minor, p.multiProcessorCount);
-}
-
-bool capturing(Cuda gpu) {
-  cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
-  check_cuda(cudaStreamIsCapturing(gpu.stream, &status), "cudaStreamIsCapturing", gpu.index);
-  return status != cudaStreamCaptureStatusNone;
 }
 
 }  // namespace holt::cudnn

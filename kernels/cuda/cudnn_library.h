@@ -24,7 +24,4 @@ cudnnContext* handle(Cuda gpu, const char* op);
 /// "NVIDIA H100 80GB HBM3, sm_90, 132 SMs": plans are made for that.
 std::string gpu_name(int8_t index);
 
-/// Whether the stream is being captured into a graph.
-bool capturing(Cuda gpu);
-
 }  // namespace holt::cudnn

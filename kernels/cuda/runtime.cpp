@@ -53,6 +53,12 @@ void check_cuda(cudaError_t status, const char* what, Device d) {
   fail("{} on {}: {} ({})", what, d, cudaGetErrorString(status), cudaGetErrorName(status));
 }
 
+bool capturing(Cuda gpu) {
+  cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
+  check_cuda(cudaStreamIsCapturing(gpu.stream, &status), "cudaStreamIsCapturing", device_of(gpu));
+  return status != cudaStreamCaptureStatusNone;
+}
+
 void use(Device d) {
   thread_local int current = -1;
   if (d.index == current) return;

@@ -17,4 +17,7 @@ void check_cuda(cudaError_t status, const char* what, Device d);
 /// Makes `d` the calling thread's GPU. Error if this machine has none, or not that many.
 void use(Device d);
 
+/// Whether gpu's stream is being captured into a graph.
+bool capturing(Cuda gpu);
+
 }  // namespace holt::cuda
