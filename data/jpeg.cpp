@@ -17,8 +17,9 @@
 namespace holt::data {
 namespace {
 
-// A progressive file may hold thousands of scans over the whole image in a few kilobytes: hours of work.
-constexpr int kMostScans = 500;
+// A progressive file may hold thousands of scans over the whole image in a few kilobytes: hours of work. Encoders write
+// about ten; of a large image, no more than that work is done.
+constexpr int64_t kFewScans = 32, kMostScans = 500, kMostScannedPixels = int64_t{1} << 28;
 // Huffman codes have a bit at least, and the shortest file has one for each block of 8 × 8.
 constexpr int64_t kMostPixelsPerByte = 64 * 8;
 
@@ -28,6 +29,7 @@ struct Session {
   jpeg_progress_mgr progress = {};
   jmp_buf jump = {};
   char message[JMSG_LENGTH_MAX] = "out of memory";
+  int64_t most_scans = kMostScans;
 
   Session() {
     jpeg.err = jpeg_std_error(&errors);
@@ -61,9 +63,9 @@ struct Session {
     }
   }
   static void on_progress(j_common_ptr c) {
-    if (reinterpret_cast<j_decompress_ptr>(c)->input_scan_number <= kMostScans) return;
     auto* s = static_cast<Session*>(c->client_data);
-    std::snprintf(s->message, sizeof s->message, "more than %d scans", kMostScans);
+    if (reinterpret_cast<j_decompress_ptr>(c)->input_scan_number <= s->most_scans) return;
+    std::snprintf(s->message, sizeof s->message, "more than %d scans", static_cast<int>(s->most_scans));
     longjmp(s->jump, 1);
   }
 };
@@ -126,6 +128,7 @@ Image decode_jpeg(std::span<const std::byte> bytes, const std::string& name, int
   check(s.jpeg.arith_code || width * height / kMostPixelsPerByte <= static_cast<int64_t>(bytes.size()),
         "{}: corrupt JPEG: {} × {} pixels cannot be packed into {} bytes", name, width, height, bytes.size());
 
+  s.most_scans = std::clamp(kMostScannedPixels / (width * height), kFewScans, kMostScans);
   const bool gray = s.jpeg.num_components == 1, ink = s.jpeg.num_components == 4;
   unsigned eighths = 8;
   while (shorter_side > 0 && eighths > 1 && std::min(width, height) * (eighths / 2) / 8 >= shorter_side) eighths /= 2;

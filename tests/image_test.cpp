@@ -127,6 +127,16 @@ TEST(Jpeg, AbsurdSizes) {
   EXPECT_ERROR(decode_image(bytes_of(with(16, 0)), "none"), "none: corrupt JPEG");
 }
 
+// A scan that says nothing about a whole image takes a few bytes: without a limit, a small file is hours of work.
+TEST(Jpeg, ScansWithoutEnd) {
+  const auto with_scans = [](int64_t side, int scans) {
+    return encode_jpeg({side, side, 1, std::vector<uint8_t>(static_cast<size_t>(side * side))}, {.scans = scans});
+  };
+  EXPECT_EQ(decode_image(bytes_of(with_scans(16, 500))).width, 16);
+  EXPECT_ERROR(decode_image(bytes_of(with_scans(16, 501)), "long.jpg"), "long.jpg: corrupt JPEG: more than 500 scans");
+  EXPECT_ERROR(decode_image(bytes_of(with_scans(2048, 65)), "long.jpg"), "long.jpg: corrupt JPEG: more than 64 scans");
+}
+
 TEST(Image, Formats) {
   const Image image = gradient(5, 7, 4);
   const std::string png = encode_png(image);

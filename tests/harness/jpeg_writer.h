@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <string>
+#include <vector>
 
 // jpeglib.h needs size_t and FILE from before.
 #include <jpeglib.h>
@@ -16,6 +17,7 @@ namespace holt::test {
 struct JpegOptions {
   int quality = 95;
   bool progressive = false;
+  int scans = 0;       ///< gray: progressive in that many scans, of up to 694: a bit of a coefficient each
   bool ycck = false;   ///< four channels: converted, as Photoshop does
   bool adobe = false;  ///< four channels: with Adobe's marker
 };
@@ -40,6 +42,14 @@ inline std::string encode_jpeg(const data::Image& image, const JpegOptions& o = 
   }
   jpeg_set_quality(&jpeg, o.quality, TRUE);
   if (o.progressive) jpeg_simple_progression(&jpeg);
+  std::vector<jpeg_scan_info> script = {{1, {0}, 0, 0, 0, 0}};
+  for (int coefficient = 1; coefficient < 64; ++coefficient)
+    for (int bit = 10; bit >= 0; --bit)
+      script.push_back({1, {0}, coefficient, coefficient, bit == 10 ? 0 : bit + 1, bit});
+  if (o.scans > 0) {
+    jpeg.scan_info = script.data();
+    jpeg.num_scans = o.scans;
+  }
   jpeg_start_compress(&jpeg, TRUE);
   while (jpeg.next_scanline < jpeg.image_height) {
     JSAMPROW row = const_cast<uint8_t*>(image.pixels.data()) + jpeg.next_scanline * image.width * image.channels;
