@@ -3,8 +3,9 @@
 //   <name>/data.pkl     a pickle: containers, and tensors that name their storage, offset, sizes and strides
 //   <name>/data/0 …     the storages' bytes, little-endian
 //
-// Nothing in the file is run: core/pickle.h builds containers and tensors and refuses everything else. Numbers and
-// texts beside the tensors (an epoch, an optimiser's settings) are passed over.
+// beside two short texts, version and byteorder. Nothing in the file is run: core/pickle.h builds containers and
+// tensors and refuses everything else. Numbers and texts beside the tensors (an epoch, an optimiser's settings) are
+// passed over.
 #pragma once
 #include <cstddef>
 #include <span>
@@ -25,6 +26,11 @@ std::vector<std::pair<std::string, Tensor>> read_torch_file(const std::string& p
 /// The same from memory; `source` begins the message of an Error.
 std::vector<std::pair<std::string, Tensor>> read_torch_file(std::span<const std::byte> bytes,
                                                             const std::string& source);
+
+/// Writes a state dict, an OrderedDict of tensors in the order given, that torch.load reads (weights_only too).
+/// Atomically, as kernels/file.h; tensors of f32, bf16, f16, f64, i64, i32 or u8 on any device. Error if the file would
+/// have 4 GiB or more: safetensors have no such limit.
+void write_torch_file(const std::string& path, const std::vector<std::pair<std::string, Tensor>>& tensors);
 
 /// Whether the file begins as a zip archive does.
 bool is_zip_file(const std::string& path);
