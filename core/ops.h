@@ -38,6 +38,10 @@ Tensor relu(const Tensor& x);
 enum class Gelu { exact, tanh };
 /// x·Φ(x) (Hendrycks & Gimpel 2016), by erf or by the tanh approximation.
 Tensor gelu(const Tensor& x, Gelu kind = Gelu::exact);
+Tensor sigmoid(const Tensor& x);
+Tensor tanh(const Tensor& x);
+Tensor silu(const Tensor& x);        ///< x·σ(x)
+Tensor quick_gelu(const Tensor& x);  ///< x·σ(1.702·x), OpenAI's CLIP's
 
 // ---- Reductions. No axes means all of them. Results of sum and mean over 16-bit inputs are f32.
 Tensor sum(const Tensor& x, const std::vector<int>& axes = {}, bool keepdim = false);

@@ -82,6 +82,9 @@ void bias_activation_backward(B, BiasActivation p, const T* dy, const T* saved, 
       return backward(p, 8, dy, saved, dpre, db, [](A s) { return gelu_slope(s); });
     case Activation::gelu_tanh:
       return backward(p, 8, dy, saved, dpre, db, [](A s) { return gelu_tanh_slope(s); });
+    case Activation::silu:
+    case Activation::quick_gelu:
+      return backward(p, 8, dy, saved, dpre, db, [f = swish_of<A>(p.activation)](A s) { return f.slope(s); });
   }
 }
 

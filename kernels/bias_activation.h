@@ -2,7 +2,7 @@
 //
 //   dpre[r,c] = dy[r,c]·activation'(saved[r,c])          db[c] = Σ_r dpre[r,c]
 //
-// saved [R,C] is the output for relu, the pre-activation for gelu (activation.h says why), null for none.
+// saved [R,C] is the output for relu, null for none, else the pre-activation (activation.h says why).
 // Bytes: 3·R·C·sizeof(T) with an activation, R·C·sizeof(T) for a bias alone; flops 2 to 30 an element: memory-bound.
 // Numerics: db sums the unrounded dpre, in acc_t<T>; pieces of a fixed number of rows are summed apart and added in
 // order, so that the result depends on neither threads nor timing.

@@ -17,6 +17,10 @@ std::string to_string(Activation a) {
       return "gelu";
     case Activation::gelu_tanh:
       return "gelu_tanh";
+    case Activation::silu:
+      return "silu";
+    case Activation::quick_gelu:
+      return "quick_gelu";
   }
   return "?";
 }
@@ -51,6 +55,9 @@ void activate_all(Activation a, int64_t n, const T* pre, T* c) {
       return map(n, pre, c, [](A x) { return gelu_of(x); });
     case Activation::gelu_tanh:
       return map(n, pre, c, [](A x) { return gelu_tanh_of(x); });
+    case Activation::silu:
+    case Activation::quick_gelu:
+      return map(n, pre, c, [f = swish_of<A>(a)](A x) { return f.value(x); });
   }
 }
 

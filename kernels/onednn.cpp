@@ -27,13 +27,16 @@ memory::data_type data_type(DType t) { return t == DType::bf16 ? memory::data_ty
 // ---- What differs between oneDNN 2 and 3 ----
 
 void append_activation(dnnl::post_ops& ops, Activation a) {
-  const auto kind = a == Activation::relu   ? dnnl::algorithm::eltwise_relu
-                    : a == Activation::gelu ? dnnl::algorithm::eltwise_gelu_erf
-                                            : dnnl::algorithm::eltwise_gelu_tanh;
+  if (a == Activation::none) return;
+  const auto kind = a == Activation::relu        ? dnnl::algorithm::eltwise_relu
+                    : a == Activation::gelu      ? dnnl::algorithm::eltwise_gelu_erf
+                    : a == Activation::gelu_tanh ? dnnl::algorithm::eltwise_gelu_tanh
+                                                 : dnnl::algorithm::eltwise_swish;
+  const float beta = kind == dnnl::algorithm::eltwise_swish ? swish_of<float>(a).beta : 0;
 #if DNNL_VERSION_MAJOR >= 3
-  if (a != Activation::none) ops.append_eltwise(kind, 0, 0);
+  ops.append_eltwise(kind, beta, 0);
 #else
-  if (a != Activation::none) ops.append_eltwise(1, kind, 0, 0);
+  ops.append_eltwise(1, kind, beta, 0);
 #endif
 }
 

@@ -43,6 +43,9 @@ void unary_backward(B, F f, int64_t n, const T* dy, const T* kept, T* dx) {
   INSTANTIATE(Relu, T)                                                          \
   INSTANTIATE(GeluExact, T)                                                     \
   INSTANTIATE(GeluTanh, T)                                                      \
+  INSTANTIATE(Sigmoid, T)                                                       \
+  INSTANTIATE(Tanh, T)                                                          \
+  INSTANTIATE(Swish<acc_t<T>>, T)                                               \
   template void unary_forward(Cpu, AddScalar<acc_t<T>>, int64_t, const T*, T*); \
   template void unary_forward(Cpu, MulScalar<acc_t<T>>, int64_t, const T*, T*);
 INSTANTIATE_ALL(float)

@@ -84,6 +84,9 @@ void unary_backward(B gpu, F f, int64_t n, const T* dy, const T* kept, T* dx) {
   INSTANTIATE(Relu, T)                                                       \
   INSTANTIATE(GeluExact, T)                                                  \
   INSTANTIATE(GeluTanh, T)                                                   \
+  INSTANTIATE(Sigmoid, T)                                                    \
+  INSTANTIATE(Tanh, T)                                                       \
+  INSTANTIATE(Swish<acc_t<T>>, T)                                            \
   template void unary_forward(Gpu, AddScalar<float>, int64_t, const T*, T*); \
   template void unary_forward(Gpu, MulScalar<float>, int64_t, const T*, T*);
 INSTANTIATE_ALL(float)

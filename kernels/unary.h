@@ -125,6 +125,52 @@ struct GeluTanh {
   }
 };
 
+/// σ(x) = 1/(1 + e^−x). Its slope σ·(1 − σ) and tanh's 1 − tanh² could be had from y, but there the subtraction cancels
+/// where the function saturates, and in 16 bits all of a slope below eps is lost: both take it from x.
+struct Sigmoid {
+  static constexpr bool keeps_output = false;
+  static constexpr int work = 3;
+  template <class A>
+  HOLT_HD A value(A x) const {
+    return vmath::sigmoid(x);
+  }
+  template <class A>
+  HOLT_HD A slope(A x) const {
+    const A t = vmath::exp_negative(-std::fabs(x)), r = 1 / (1 + t);
+    return t * r * r;
+  }
+};
+
+/// Slope 1/cosh² x = 4t/(1 + t)², t = e^−2|x|.
+struct Tanh {
+  static constexpr bool keeps_output = false;
+  static constexpr int work = 3;
+  template <class A>
+  HOLT_HD A value(A x) const {
+    return vmath::tanh(x);
+  }
+  template <class A>
+  HOLT_HD A slope(A x) const {
+    const A t = vmath::exp_negative(-2 * std::fabs(x)), r = 1 / (1 + t);
+    return 4 * t * r * r;
+  }
+};
+
+/// x·σ(βx) (Ramachandran et al. 2017). β = 1 is SiLU; β = 1.702 is the "quick GELU" of OpenAI's CLIP, within 0.02 of
+/// GELU. Slope σ + βx·σ·(1 − σ).
+template <class A>
+struct Swish {
+  static constexpr bool keeps_output = false;
+  static constexpr int work = 3;
+  A beta;
+  HOLT_HD A value(A x) const { return x * vmath::sigmoid(beta * x); }
+  HOLT_HD A slope(A x) const {
+    const A w = beta * x, t = vmath::exp_negative(-std::fabs(w)), r = 1 / (1 + t);
+    return (w < 0 ? t * r : r) + w * t * r * r;
+  }
+};
+inline constexpr double kSiluBeta = 1, kQuickGeluBeta = 1.702;
+
 /// x + c and x·c. Their slopes need no kernel of their own: dx is dy, and dy·c.
 template <class A>
 struct AddScalar {

@@ -112,6 +112,34 @@ class GELU : public Cloneable<GELU> {
   Gelu kind;
 };
 
+class Sigmoid : public Cloneable<Sigmoid> {
+ public:
+  Tensor forward(const Tensor& x) override { return sigmoid(x); }
+  Parts parts() override { return {}; }
+  std::string label() const override { return "Sigmoid"; }
+};
+
+class Tanh : public Cloneable<Tanh> {
+ public:
+  Tensor forward(const Tensor& x) override { return tanh(x); }
+  Parts parts() override { return {}; }
+  std::string label() const override { return "Tanh"; }
+};
+
+class SiLU : public Cloneable<SiLU> {
+ public:
+  Tensor forward(const Tensor& x) override { return silu(x); }
+  Parts parts() override { return {}; }
+  std::string label() const override { return "SiLU"; }
+};
+
+class QuickGELU : public Cloneable<QuickGELU> {
+ public:
+  Tensor forward(const Tensor& x) override { return quick_gelu(x); }
+  Parts parts() override { return {}; }
+  std::string label() const override { return "QuickGELU"; }
+};
+
 /// In training mode zeroes each element with probability p and divides the rest by 1 − p; the identity otherwise.
 /// Owns its generator, seeded from the one given, so that clones in other threads do not disturb each other and the
 /// state can be saved (Module::random_state).

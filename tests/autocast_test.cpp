@@ -165,6 +165,7 @@ TEST(AutocastTable, EverythingElseKeepsItsDtype) {
   const std::pair<const char*, Op> one[] = {
       {"relu", [](const auto& t) { return relu(t[0]); }},
       {"gelu", [](const auto& t) { return gelu(t[0]); }},
+      {"silu", [](const auto& t) { return silu(t[0]); }},
       {"exp", [](const auto& t) { return exp(t[0]); }},
       {"scalar", [](const auto& t) { return t[0] * 0.3 + 2; }},
       {"max_pool2d", [](const auto& t) { return max_pool2d(t[0], 2); }},

@@ -286,6 +286,8 @@ void activate(Cuda gpu, Activation activation, int64_t n, const void* from, void
   if (activation == Activation::relu) unary_forward(gpu, Relu{}, n, x, y);
   if (activation == Activation::gelu) unary_forward(gpu, GeluExact{}, n, x, y);
   if (activation == Activation::gelu_tanh) unary_forward(gpu, GeluTanh{}, n, x, y);
+  if (activation == Activation::silu || activation == Activation::quick_gelu)
+    unary_forward(gpu, swish_of<float>(activation), n, x, y);
 }
 
 // The epilogue that makes c, and pre if it is asked for, in one call; 0 if there is none.
@@ -296,6 +298,8 @@ uint32_t fused_epilogue(const Matmul& p, bool bias, const void* pre) {
     case Activation::relu:
       return pre ? 0 : bias ? CUBLASLT_EPILOGUE_RELU_BIAS : CUBLASLT_EPILOGUE_RELU;
     case Activation::gelu:
+    case Activation::silu:
+    case Activation::quick_gelu:
       return 0;
     case Activation::gelu_tanh:
       if (!pre) return bias ? CUBLASLT_EPILOGUE_GELU_BIAS : CUBLASLT_EPILOGUE_GELU;

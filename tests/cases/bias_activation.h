@@ -49,7 +49,8 @@ inline std::vector<Case> bias_activation_cases(Scope scope) {
     return {bias_activation_case(70, 40, Activation::relu, DType::f32, true, true),
             bias_activation_case(70, 33, Activation::none, DType::f32, false, true)};
   for (DType t : {DType::f32, DType::bf16, DType::f16, DType::f64})
-    for (Activation a : {Activation::none, Activation::relu, Activation::gelu, Activation::gelu_tanh})
+    for (Activation a : {Activation::none, Activation::relu, Activation::gelu, Activation::gelu_tanh, Activation::silu,
+                         Activation::quick_gelu})
       for (auto [rows, cols] : {std::pair<int64_t, int64_t>{0, 3},
                                 {3, 0},
                                 {1, 1},

@@ -105,12 +105,13 @@ inline std::vector<Case> matmul_cases(Scope scope) {
                            {32, 32, 32},
                            {5, 7, 4099}})
       for (bool bias : {false, true}) cases.push_back(matmul_case({1, m, n, k, false, true}, t, {.bias = bias}));
-    for (Activation a : {Activation::none, Activation::relu, Activation::gelu, Activation::gelu_tanh})
+    for (Activation a : {Activation::none, Activation::relu, Activation::gelu, Activation::gelu_tanh, Activation::silu,
+                         Activation::quick_gelu})
       for (bool pre : {false, true})
         for (int64_t k : {0, 20})
           cases.push_back(matmul_case({.batch = 1, .m = 19, .n = 40, .k = k, .transpose_b = true, .activation = a}, t,
                                       {.bias = true, .pre = pre}));
-    for (Activation a : {Activation::relu, Activation::gelu_tanh})
+    for (Activation a : {Activation::relu, Activation::gelu_tanh, Activation::quick_gelu})
       for (bool pre : {false, true})
         for (int64_t n : {15, 16})  // a vendor's auxiliary matrix wants rows of whole eights
           cases.push_back(matmul_case({.batch = 2, .m = 9, .n = n, .k = 12, .activation = a}, t, {.pre = pre}));
@@ -138,7 +139,8 @@ inline std::vector<Gradient> matmul_gradients() {
              [=](const std::vector<Tensor>& in) { return matmul(in[0], in[1], ta, tb); },
              {random(shape(kind == 1 || kind == 3, 4, 5, ta)), random(shape(kind == 1 || kind == 2, 5, 3, tb))}});
       }
-  for (Activation a : {Activation::none, Activation::relu, Activation::gelu, Activation::gelu_tanh})
+  for (Activation a : {Activation::none, Activation::relu, Activation::gelu, Activation::gelu_tanh, Activation::silu,
+                       Activation::quick_gelu})
     all.push_back({format("linear {}", a),
                    [=](const std::vector<Tensor>& in) { return linear(in[0], in[1], in[2], a); },
                    {random({2, 3, 5}), random({4, 5}), random({4})}});

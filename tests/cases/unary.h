@@ -4,6 +4,7 @@
 
 #include "core/ops.h"
 #include "kernels/unary.h"
+#include "tests/harness/activation.h"
 #include "tests/harness/case.h"
 
 namespace holt::test {
@@ -43,6 +44,14 @@ inline const UnaryReference kGelu{
     "gelu", -6, 6, [](double x) { return x * normal_cdf(x); },
     [](double x) { return normal_cdf(x) + x * std::exp(-x * x / 2) / std::sqrt(2 * std::numbers::pi); }};
 inline const UnaryReference kGeluTanh{"gelu_tanh", -6, 6, gelu_tanh_value, gelu_tanh_slope};
+inline const UnaryReference kSigmoid{"sigmoid", -12, 12, true_sigmoid,
+                                     [](double x) { return true_sigmoid(x) * true_sigmoid(-x); }};
+inline const UnaryReference kTanh{"tanh", -6, 6, [](double x) { return std::tanh(x); },
+                                  [](double x) { return 1 / (std::cosh(x) * std::cosh(x)); }};
+inline const UnaryReference kSilu{"silu", -12, 12, [](double x) { return x * true_sigmoid(x); },
+                                  [](double x) { return true_swish_slope(1, x); }};
+inline const UnaryReference kQuickGelu{"quick_gelu", -8, 8, [](double x) { return x * true_sigmoid(1.702 * x); },
+                                       [](double x) { return true_swish_slope(1.702, x); }};
 inline const UnaryReference kAddScalar{"add 0.7", -5, 5, [](double x) { return x + 0.7; }, nullptr};
 inline const UnaryReference kMulScalar{"mul -1.3", -5, 5, [](double x) { return x * -1.3; }, nullptr};
 
@@ -67,8 +76,9 @@ Case unary_forward_case(const UnaryReference& ref, Make make, int64_t n, DType t
 
 // The argument `kept` is y where the function keeps its output: the reference then finds x by the inputs' own rule, not
 // from the rounded y, so its tolerance has y's rounding in it (one more eps).
-template <class F>
-Case unary_backward_case(const UnaryReference& ref, F f, int64_t n, DType t) {
+template <class Make>
+Case unary_backward_case(const UnaryReference& ref, Make make, int64_t n, DType t) {
+  using F = decltype(make(float{}));
   Case c{"unary_backward", format("{} [{}]", ref.name, n), t};
   const Init x = uniform_values(2, ref.low, ref.high);
   const Init kept = F::keeps_output ? Init([=](int64_t i) { return ref.value(x(i)); }) : x;
@@ -79,8 +89,9 @@ Case unary_backward_case(const UnaryReference& ref, F f, int64_t n, DType t) {
     for (int64_t i = 0; i < n; ++i) v[2][i] = v[0][i] * ref.slope(F::keeps_output ? x(i) : v[1][i]);
   };
   c.run = [=](Device d, const std::vector<void*>& p) {
-    on(d, t, "unary", Floats{},
-       [&]<class T>(auto dev, T) { unary_backward(dev, f, n, as<const T>(p[0]), as<const T>(p[1]), as<T>(p[2])); });
+    on(d, t, "unary", Floats{}, [&]<class T>(auto dev, T) {
+      unary_backward(dev, make(acc_t<T>{}), n, as<const T>(p[0]), as<const T>(p[1]), as<T>(p[2]));
+    });
   };
   c.rungs.assign(unary_backward_rungs.names.begin(), unary_backward_rungs.names.end());
   c.bytes = 3.0 * n * size_of(t);
@@ -90,11 +101,16 @@ Case unary_backward_case(const UnaryReference& ref, F f, int64_t n, DType t) {
 
 inline std::vector<Case> unary_cases(Scope scope) {
   std::vector<Case> cases;
-  const auto both = [&](const UnaryReference& ref, auto f, int64_t n, DType t) {
-    cases.push_back(unary_forward_case(
-        ref, [=](auto) { return f; }, n, t));
-    cases.push_back(unary_backward_case(ref, f, n, t));
+  const auto both_of = [&](const UnaryReference& ref, auto make, int64_t n, DType t) {
+    cases.push_back(unary_forward_case(ref, make, n, t));
+    cases.push_back(unary_backward_case(ref, make, n, t));
   };
+  const auto both = [&](const UnaryReference& ref, auto f, int64_t n, DType t) {
+    both_of(
+        ref, [=](auto) { return f; }, n, t);
+  };
+  const auto silu_of = []<class A>(A) { return Swish<A>{A(kSiluBeta)}; };
+  const auto quick_gelu_of = []<class A>(A) { return Swish<A>{A(kQuickGeluBeta)}; };
   const auto all = [&](int64_t n, DType t) {
     both(kExp, Exp{}, n, t);
     both(kLog, Log{}, n, t);
@@ -104,6 +120,10 @@ inline std::vector<Case> unary_cases(Scope scope) {
     both(kRelu, Relu{}, n, t);
     both(kGelu, GeluExact{}, n, t);
     both(kGeluTanh, GeluTanh{}, n, t);
+    both(kSigmoid, Sigmoid{}, n, t);
+    both(kTanh, Tanh{}, n, t);
+    both_of(kSilu, silu_of, n, t);
+    both_of(kQuickGelu, quick_gelu_of, n, t);
     cases.push_back(unary_forward_case(
         kAddScalar, []<class A>(A) { return AddScalar<A>{A(0.7)}; }, n, t));
     cases.push_back(unary_forward_case(
@@ -116,6 +136,7 @@ inline std::vector<Case> unary_cases(Scope scope) {
       both(kExp, Exp{}, n, t);
       both(kGelu, GeluExact{}, n, t);
       both(kGeluTanh, GeluTanh{}, n, t);
+      both_of(kSilu, silu_of, n, t);
     }
     return cases;
   }
@@ -152,6 +173,12 @@ inline std::vector<Case> unary_cases(Scope scope) {
         kGelu, [](auto) { return GeluExact{}; }, n, DType::f32, special, " special"));
     cases.push_back(unary_forward_case(
         kGeluTanh, [](auto) { return GeluTanh{}; }, n, DType::f32, special, " special"));
+    cases.push_back(unary_forward_case(
+        kSigmoid, [](auto) { return Sigmoid{}; }, n, DType::f32, with_minus_inf, " special"));
+    cases.push_back(unary_forward_case(
+        kTanh, [](auto) { return Tanh{}; }, n, DType::f32, with_minus_inf, " special"));
+    cases.push_back(unary_forward_case(kSilu, silu_of, n, DType::f32, special, " special"));
+    cases.push_back(unary_forward_case(kQuickGelu, quick_gelu_of, n, DType::f32, special, " special"));
   }
   return cases;
 }
@@ -171,6 +198,10 @@ inline std::vector<Gradient> unary_gradients() {
           {"relu", [](In in) { return relu(in[0]); }, {x}},
           {"gelu", [](In in) { return gelu(in[0]); }, {x}},
           {"gelu tanh", [](In in) { return gelu(in[0], Gelu::tanh); }, {x}},
+          {"sigmoid", [](In in) { return sigmoid(in[0]); }, {x}},
+          {"tanh", [](In in) { return tanh(in[0]); }, {x}},
+          {"silu", [](In in) { return silu(in[0]); }, {x}},
+          {"quick_gelu", [](In in) { return quick_gelu(in[0]); }, {x}},
           {"add number", [](In in) { return square(in[0] + 0.7); }, {x}},
           {"mul number", [](In in) { return square(in[0] * -1.3); }, {x}}};
 }
