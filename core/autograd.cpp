@@ -8,6 +8,7 @@ namespace {
 
 thread_local bool tls_grad_enabled = true;
 thread_local OpHook* tls_hook = nullptr;
+thread_local BackwardHook* tls_backward_hook = nullptr;
 thread_local const char* tls_backward = nullptr;
 thread_local bool tls_strict = false;
 thread_local std::shared_ptr<Node>* tls_dying = nullptr;  // list of the drop() that runs further up the stack
@@ -75,6 +76,14 @@ NoGrad::~NoGrad() { tls_grad_enabled = previous_; }
 OpHook::OpHook(Hook hook) : hook_(std::move(hook)), previous_(tls_hook) { tls_hook = this; }
 OpHook::~OpHook() { tls_hook = previous_; }
 
+BackwardHook::BackwardHook(Hook hook) : hook_(std::move(hook)), previous_(tls_backward_hook) {
+  tls_backward_hook = this;
+}
+BackwardHook::~BackwardHook() { tls_backward_hook = previous_; }
+void BackwardHook::tell(const char* op, const Tensor& dy, const Grads& grads) {
+  for (BackwardHook* h = tls_backward_hook; h != nullptr; h = h->previous_) h->hook_(op, dy, grads);
+}
+
 const char* op_name(const Tensor& t) { return t && t.impl()->node ? t.impl()->node->op : ""; }
 
 Tensor record(const char* op, std::initializer_list<Tensor> inputs, Tensor y, Backward backward) {
@@ -84,7 +93,7 @@ Tensor record(const char* op, std::initializer_list<Tensor> inputs, Tensor y, Ba
 Tensor record(const char* op, const std::vector<Tensor>& inputs, Tensor y, Backward backward) {
   check(y && y.is_leaf() && !y.requires_grad(), "{}: internal error: the output must be a fresh tensor", op);
   if (check_finite()) check_output(op, inputs, y);
-  for (OpHook* h = tls_hook; h != nullptr; h = h->previous_) h->hook_(op, y);
+  for (OpHook* h = tls_hook; h != nullptr; h = h->previous_) h->hook_(op, inputs, y);
 
   bool wanted = false;
   for (const Tensor& x : inputs) wanted |= x && x.requires_grad();

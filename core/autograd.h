@@ -65,11 +65,11 @@ class NoGrad {
 /// Name of the op that computed `t`; "" for a leaf.
 const char* op_name(const Tensor& t);
 
-/// Calls `hook` with the name and the output of every op that this thread passes to record() while it lives, recorded
-/// or not. Hooks nest; the innermost is called first. For profiles, traces and tests.
+/// Calls `hook` with the name, the inputs and the output of every op that this thread passes to record() while it
+/// lives, recorded or not. Hooks nest; the innermost is called first. For profiles, traces and tests.
 class OpHook {
  public:
-  using Hook = std::function<void(const char* op, const Tensor& y)>;
+  using Hook = std::function<void(const char* op, const std::vector<Tensor>& inputs, const Tensor& y)>;
   explicit OpHook(Hook hook);
   ~OpHook();
   OpHook(const OpHook&) = delete;
@@ -79,6 +79,24 @@ class OpHook {
   friend Tensor record(const char*, const std::vector<Tensor>&, Tensor, Backward);
   Hook hook_;
   OpHook* previous_;
+};
+
+/// Calls `hook` right after the backward of every op that this thread runs while it lives, with the gradients that it
+/// returned (undefined where not needed). Ops inside that backward are seen by OpHook, before. Hooks nest as OpHook's.
+class BackwardHook {
+ public:
+  using Hook = std::function<void(const char* op, const Tensor& dy, const Grads& grads)>;
+  explicit BackwardHook(Hook hook);
+  ~BackwardHook();
+  BackwardHook(const BackwardHook&) = delete;
+  BackwardHook& operator=(const BackwardHook&) = delete;
+
+  /// For the engine: tells this thread's hooks.
+  static void tell(const char* op, const Tensor& dy, const Grads& grads);
+
+ private:
+  Hook hook_;
+  BackwardHook* previous_;
 };
 
 /// Compares analytic gradients of `f` (f64 inputs on cpu, f64 output of any shape) with central differences of step

@@ -106,7 +106,9 @@ class Walk {
       }
     };
     const Current current(this, node);
-    return node.backward(dy, needs);
+    Grads grads = node.backward(dy, needs);
+    BackwardHook::tell(node.op, dy, grads);
+    return grads;
   }
 
   static void check_gradient(const Node& node, size_t i, bool needed, const Tensor& g) {

@@ -321,16 +321,32 @@ TEST(OpHook, SeesEveryOpOfItsScopeAndThread) {
   std::vector<std::string> outer, inner;
   const Tensor x = leaf({1}, {});
   {
-    const OpHook a([&](const char* op, const Tensor& y) { outer.push_back(std::string(op) + " " + to_string(y)); });
+    const OpHook a([&](const char* op, const std::vector<Tensor>& inputs, const Tensor& y) {
+      outer.push_back(format("{} of {}: {}", op, inputs.size(), y));
+    });
     toy_mul(x, x);
     std::thread([&] { toy_mul(x, x); }).join();
-    const OpHook b([&](const char* op, const Tensor&) { inner.push_back(op); });
+    const OpHook b([&](const char* op, const std::vector<Tensor>&, const Tensor&) { inner.push_back(op); });
     const NoGrad scope;
     toy_add(x, x);
   }
   toy_mul(x, x);
-  EXPECT_EQ(outer, (std::vector<std::string>{"toy_mul f64 [] on cpu", "toy_add f64 [] on cpu"}));
+  EXPECT_EQ(outer, (std::vector<std::string>{"toy_mul of 2: f64 [] on cpu", "toy_add of 2: f64 [] on cpu"}));
   EXPECT_EQ(inner, std::vector<std::string>{"toy_add"});
+}
+
+TEST(BackwardHook, SeesEveryBackwardWithWhatItReturned) {
+  const Tensor x = leaf({3}, {}), c = make({5}, {});
+  std::vector<std::string> seen;
+  const auto product = [&] { return toy_mul(toy_add(x, c), c); };
+  {
+    const BackwardHook hook([&](const char* op, const Tensor& dy, const Grads& grads) {
+      seen.push_back(format("{} {} {} {}", op, dy.item(), grads[0].item(), grads[1] ? "both" : "one"));
+    });
+    product().backward();
+  }
+  product().backward();
+  EXPECT_EQ(seen, (std::vector<std::string>{"toy_mul 1 5 one", "toy_add 5 5 one"}));
 }
 
 TEST(CheckFinite, NamesTheFirstOpThatWentWrong) {

@@ -70,28 +70,46 @@ std::string option_line(const CLI::Option& o) {
   return start + wrap(text, kIndent, kWidth) + "\n";
 }
 
-std::vector<std::string> words_of(const CLI::App& app) {
+std::vector<std::string> words_of_commands(const CLI::App& app) {
   std::vector<std::string> words;
-  for (const CLI::Option* o : app.get_options())
-    for (const std::string& l : o->get_lnames()) words.push_back("--" + l);
   for (const CLI::App* s : app.get_subcommands([](const CLI::App*) { return true; })) words.push_back(s->get_name());
   return words;
 }
 
+std::vector<std::string> words_of(const CLI::App& app) {
+  std::vector<std::string> words = words_of_commands(app);
+  for (const CLI::Option* o : app.get_options())
+    for (const std::string& l : o->get_lnames()) words.push_back("--" + l);
+  return words;
+}
+
+// The command chosen, innermost first, and what it stands in: a command, its group, the program.
+std::vector<CLI::App*> chosen_path(CLI::App& app) {
+  std::vector<CLI::App*> path{&app};
+  while (!path.front()->get_subcommands().empty()) path.insert(path.begin(), path.front()->get_subcommands().front());
+  return path;
+}
+
+// "holt bench model"
+std::string full_name(const CLI::App& app) {
+  return (app.get_parent() ? full_name(*app.get_parent()) + " " : "") + app.get_name();
+}
+
+void allow_extras(CLI::App& app) {
+  app.allow_extras();
+  for (CLI::App* command : app.get_subcommands([](CLI::App*) { return true; })) allow_extras(*command);
+}
+
 // The first word of `app` or of the command chosen that nothing took; "" if all were.
 std::string unknown_word(CLI::App& app) {
-  for (CLI::App* a : [&] {
-         std::vector<CLI::App*> both = app.get_subcommands();
-         both.push_back(&app);
-         return both;
-       }()) {
+  for (CLI::App* a : chosen_path(app)) {
     const std::vector<std::string> rest = a->remaining();
     if (rest.empty()) continue;
     // A flag explains the value behind it.
     const auto flag = std::find_if(rest.begin(), rest.end(), [](auto& w) { return w.starts_with("-"); });
     const std::string word = (flag == rest.end() ? rest.front() : *flag);
     const std::string bare = word.substr(0, word.find('=')), guess = nearest(bare, words_of(*a));
-    const bool command = a == &app && flag == rest.end();
+    const bool command = !words_of_commands(*a).empty() && flag == rest.end();
     return (command              ? "there is no command '"
             : flag == rest.end() ? "unexpected word '"
                                  : "unknown option '") +
@@ -101,8 +119,7 @@ std::string unknown_word(CLI::App& app) {
 }
 
 int usage_error(const std::string& what, const CLI::App& chosen) {
-  std::fprintf(stderr, "holt: %s\nSee: %s --help\n", what.c_str(),
-               (chosen.get_parent() ? chosen.get_parent()->get_name() + " " : "").append(chosen.get_name()).c_str());
+  std::fprintf(stderr, "holt: %s\nSee: %s --help\n", what.c_str(), full_name(chosen).c_str());
   return kUsage;
 }
 
@@ -139,7 +156,7 @@ CLI::Validator one_of(std::vector<std::string> words) {
 }
 
 std::string help(const CLI::App& app) {
-  const std::string name = (app.get_parent() ? app.get_parent()->get_name() + " " : "") + app.get_name();
+  const std::string name = full_name(app);
   const auto commands = app.get_subcommands([](const CLI::App*) { return true; });
   std::string words = commands.empty() ? "" : " COMMAND";
   for (const CLI::Option* o : app.get_options([](const CLI::Option* x) { return x->get_positional(); }))
@@ -163,12 +180,8 @@ std::string help(const CLI::App& app) {
 }
 
 int run(CLI::App& app, const Action& action, int argc, char** argv) {
-  const auto chosen = [&]() -> CLI::App& {
-    const auto commands = app.get_subcommands();
-    return commands.empty() ? app : *commands.front();
-  };
-  app.allow_extras();  // reported below, with a guess at what was meant
-  for (CLI::App* command : app.get_subcommands([](CLI::App*) { return true; })) command->allow_extras();
+  const auto chosen = [&]() -> CLI::App& { return *chosen_path(app).front(); };
+  allow_extras(app);  // reported below, with a guess at what was meant
   try {
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp&) {
@@ -183,7 +196,7 @@ int run(CLI::App& app, const Action& action, int argc, char** argv) {
   } catch (const CLI::ParseError& e) { return usage_error(e.what(), chosen()); }
   if (const std::string unknown = unknown_word(app); !unknown.empty()) return usage_error(unknown, chosen());
   if (!action) {
-    std::fputs(help(app).c_str(), stderr);
+    std::fputs(help(chosen()).c_str(), stderr);
     return kUsage;
   }
   try {

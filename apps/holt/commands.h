@@ -9,6 +9,7 @@ void add_train(CLI::App& program, Action& action);
 void add_eval(CLI::App& program, Action& action);
 void add_adapt(CLI::App& program, Action& action);
 void add_predict(CLI::App& program, Action& action);
+void add_bench(CLI::App& program, Action& action);
 void add_data(CLI::App& program, Action& action);
 void add_info(CLI::App& program, Action& action);
 void add_transfer(CLI::App& program, Action& action);

@@ -33,6 +33,7 @@ int main(int argc, char** argv) {
   app::add_train(program, action);
   app::add_eval(program, action);
   app::add_data(program, action);
+  app::add_bench(program, action);
   app::add_info(program, action);
   program.set_version_flag("--version", format("holt {} ({})", build_info().version, build_info().commit),
                            "Print version and commit");

@@ -1,0 +1,84 @@
+// `holt bench` as a person uses it: the program started as a process.
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "kernels/error.h"
+#include "tests/harness/process.h"
+
+namespace holt {
+namespace {
+
+using Json = nlohmann::json;
+
+#define EXPECT_HAS(text, part) EXPECT_NE((text).find(part), std::string::npos) << "in: " << (text)
+
+test::Result bench(std::vector<std::string> arguments) {
+  arguments.insert(arguments.begin(), "bench");
+  return test::Process(arguments, HOLT_BINARY_DIR "/holt").finish();
+}
+
+Json measured(std::vector<std::string> arguments) {
+  const auto path = std::filesystem::temp_directory_path() / format("holt_bench_test.{}.json", getpid());
+  const std::vector<std::string> fixed = {"model", "--model",  "lenet", "--batch", "2",          "--steps",
+                                          "2",     "--warmup", "1",     "--json",  path.string()};
+  arguments.insert(arguments.begin(), fixed.begin(), fixed.end());
+  const test::Result r = bench(arguments);
+  EXPECT_EQ(r.code, 0) << r.err;
+  std::ifstream in(path);
+  const Json json = Json::parse(in, nullptr, false);
+  std::filesystem::remove(path);
+  return json;
+}
+
+// Two convolutions and three linear layers on a batch of two, by hand; a backward has twice the products, but for the
+// first layer, whose input has no gradient.
+TEST(BenchModel, CountsTheProductsOfAStep) {
+  const double conv1 = 2.0 * 28 * 28 * 6 * 25, conv2 = 2.0 * 10 * 10 * 16 * 6 * 25,
+               linear = 2.0 * (400 * 120 + 120 * 84 + 84 * 10);
+  const Json inference = measured({"--inference"}), train = measured({"--train", "--profile"});
+  EXPECT_NEAR(inference.at("gflop_per_image").get<double>(), (conv1 + conv2 + linear) * 1e-9, 1e-12);
+  EXPECT_NEAR(train.at("gflop_per_image").get<double>(), (2 * conv1 + 3 * (conv2 + linear)) * 1e-9, 1e-12);
+
+  EXPECT_EQ(train.at("seconds").size(), 2u);
+  EXPECT_EQ(train.at("system_allocations"), 0);
+  EXPECT_GT(train.at("peak_f32_gflops").get<double>(), 0);
+  EXPECT_GT(train.at("peak_rss_bytes").get<double>(), train.at("tensor_bytes").get<double>());
+  const double seconds = train.at("seconds")[1];  // of two the median is the longer
+  EXPECT_NEAR(train.at("images_per_second").get<double>(), 2 / seconds, 1e-6 / seconds);
+  EXPECT_NEAR(train.at("percent_of_peak").get<double>(),
+              100 * train.at("gflops").get<double>() / train.at("peak_f32_gflops").get<double>(), 1e-6);
+  std::set<std::string> ops;
+  for (const Json& line : train.at("profile")) ops.insert(line.at("op").get<std::string>());
+  for (const char* op : {"conv2d 5×5, forward", "conv2d 5×5, backward", "linear, backward", "optimizer"})
+    EXPECT_TRUE(ops.count(op)) << op;
+}
+
+TEST(BenchModel, SaysWhatItMeasured) {
+  const test::Result r = bench({"model", "--model", "mlp", "--steps", "1", "--profile"});
+  EXPECT_EQ(r.code, 0) << r.err;
+  for (const char* part : {"peaks now", "images/s", "% of the peak", "where the step's time goes", "linear, backward"})
+    EXPECT_HAS(r.out, part);
+}
+
+TEST(BenchModel, RefusesWhatItCannotMeasure) {
+  test::Result r = bench({"modle"});
+  EXPECT_EQ(r.code, 2);
+  EXPECT_HAS(r.err, "there is no command 'modle'; did you mean 'model'?");
+  r = bench({"model", "--modle", "x"});
+  EXPECT_EQ(r.code, 2);
+  EXPECT_HAS(r.err, "unknown option '--modle'; did you mean '--model'?");
+  EXPECT_HAS(r.err, "See: holt bench model --help");
+  r = bench({"model", "--processor-time"});
+  EXPECT_EQ(r.code, 1);
+  EXPECT_HAS(r.err, "--processor-time needs --threads 1");
+  EXPECT_EQ(bench({}).code, 2);
+}
+
+}  // namespace
+}  // namespace holt
