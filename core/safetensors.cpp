@@ -40,9 +40,9 @@ struct Entry {
   size_t begin, end;  // bytes, from the end of the header
 };
 
-class Reader {
+class SafetensorsReader {
  public:
-  explicit Reader(const std::string& path) : path_(path), file_(std::make_shared<MappedFile>(path)) {}
+  explicit SafetensorsReader(const std::string& path) : path_(path), file_(std::make_shared<MappedFile>(path)) {}
 
   Safetensors read() {
     const Json header = parse(header_text());
@@ -191,7 +191,7 @@ class Reader {
 
 }  // namespace
 
-Safetensors read_safetensors(const std::string& path) { return Reader(path).read(); }
+Safetensors read_safetensors(const std::string& path) { return SafetensorsReader(path).read(); }
 
 void write_safetensors(const std::string& path, const NamedTensors& tensors, const Metadata& metadata) {
   std::vector<const NamedTensors::value_type*> order;

@@ -12,7 +12,7 @@
 namespace holt {
 namespace {
 
-constexpr int kMaxDepth = 16;              // dicts and lists within each other
+constexpr int kMostNested = 16;            // dicts and lists within each other
 constexpr size_t kMaxEntries = 1'000'000;  // a list that stands in itself twice grows without end
 constexpr size_t kMaxPickle = size_t{64} << 20;
 
@@ -92,9 +92,9 @@ class Archive {
   zip_t* zip_ = nullptr;
 };
 
-class Reader {
+class TorchReader {
  public:
-  Reader(std::span<const std::byte> bytes, const std::string& source)
+  TorchReader(std::span<const std::byte> bytes, const std::string& source)
       : source_(source), size_(bytes.size()), archive_(bytes, source), prefix_(archive_.prefix()) {}
 
   Tensors read() {
@@ -117,7 +117,7 @@ class Reader {
  private:
   void visit(const Pickle& p, const Pickle::Value& v, const std::string& name, int depth) {
     using Value = Pickle::Value;
-    check(depth <= kMaxDepth, "{}: containers stand {} deep in each other at '{}'", source_, depth, name);
+    check(depth <= kMostNested, "{}: containers stand {} deep in each other at '{}'", source_, depth, name);
     check(++visited_ <= kMaxEntries, "{}: more than {} entries", source_, kMaxEntries);
     const auto below = [&](const std::string& key) { return name.empty() ? key : name + "." + key; };
     if (v.kind == Value::tensor) {
@@ -218,7 +218,7 @@ class Reader {
 }  // namespace
 
 Tensors read_torch_file(std::span<const std::byte> bytes, const std::string& source) {
-  return Reader(bytes, source).read();
+  return TorchReader(bytes, source).read();
 }
 
 Tensors read_torch_file(const std::string& path) {

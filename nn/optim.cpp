@@ -21,7 +21,7 @@ Tensor make_control(Device device) {
 
 StepControl* control_in(const Tensor& t) { return t ? static_cast<StepControl*>(t.raw()) : nullptr; }
 
-StepControl read(const Tensor& control) {
+StepControl read_control(const Tensor& control) {
   StepControl c;
   copy_bytes(Device::cpu, &c, control.device(), control.raw(), sizeof c);
   return c;
@@ -114,10 +114,10 @@ void Optimizer::step(double factor, Clip clip) {
 
 double Optimizer::last_grad_norm() const {
   check(control_.defined(), "{}: no step was clipped yet, so no norm was computed", name_);
-  return static_cast<double>(read(control_).norm);
+  return static_cast<double>(read_control(control_).norm);
 }
 
-int64_t Optimizer::steps() const { return steps_ + (scaled_ ? read(control_).step_offset : 0); }
+int64_t Optimizer::steps() const { return steps_ + (scaled_ ? read_control(control_).step_offset : 0); }
 
 void Optimizer::zero_grad() {
   for (const ParameterGroup& group : groups_)
@@ -208,7 +208,7 @@ double grad_norm(const std::vector<Tensor>& parameters) {
   on(device, [&](auto dev) {
     grad_norm(dev, GradNorm{}, std::span<const OptimizerSlot<float>>(slots), nullptr, control_in(control));
   });
-  return static_cast<double>(read(control).norm);
+  return static_cast<double>(read_control(control).norm);
 }
 
 }  // namespace holt::nn

@@ -10,14 +10,6 @@ namespace holt::nn {
 namespace {
 
 // "missing a, b, c and 7 more"
-std::string first_ten(const char* what, const std::vector<std::string>& names) {
-  if (names.empty()) return "";
-  std::string text = format("\n  {} ({}): ", what, names.size());
-  for (size_t i = 0; i < std::min<size_t>(names.size(), 10); ++i) text += (i ? ", " : "") + names[i];
-  if (names.size() > 10) text += format(" and {} more", names.size() - 10);
-  return text;
-}
-
 std::string shape_and_dtype(const Tensor& t) { return format("{} {}", t.dtype(), t.shape()); }
 
 }  // namespace
@@ -77,6 +69,14 @@ State average(std::span<const State> states) {
   State mean = clone(states[0]);
   for (size_t k = 1; k < states.size(); ++k) mean = interpolate(mean, states[k], 1 / static_cast<double>(k + 1));
   return mean;
+}
+
+std::string first_ten(const char* what, const std::vector<std::string>& names) {
+  if (names.empty()) return "";
+  std::string text = format("\n  {} ({}): ", what, names.size());
+  for (size_t i = 0; i < std::min<size_t>(names.size(), 10); ++i) text += (i ? ", " : "") + names[i];
+  if (names.size() > 10) text += format(" and {} more", names.size() - 10);
+  return text;
 }
 
 }  // namespace holt::nn

@@ -25,4 +25,7 @@ State average(std::span<const State> states);
 /// entries, shapes and dtypes spelled out; then nothing was copied.
 std::vector<std::string> copy_into(const char* misfit, const State& own, const State& source, bool strict);
 
+/// A line of such an Error: "\n  missing (12): conv1.weight, … and 2 more"; "" without names.
+std::string first_ten(const char* what, const std::vector<std::string>& names);
+
 }  // namespace holt::nn

@@ -43,7 +43,7 @@ std::vector<Direction> directions(const Features& f, int64_t classes) {
 }
 
 // φ(x)'s own norm does not change which cosine is largest.
-int64_t nearest(const float* x, const std::vector<Direction>& means) {
+int64_t nearest_mean(const float* x, const std::vector<Direction>& means) {
   double best = -std::numeric_limits<double>::infinity();
   int64_t label = -1;
   for (const Direction& m : means) {
@@ -80,7 +80,7 @@ NcmResult nearest_class_mean(const Features& training, const Features& test, con
   const std::vector<Direction> means = directions(training, classes);
   std::vector<int64_t> predicted(test.labels.size());
   parallel_for(test.size(), std::ssize(means) * test.width / 8, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) predicted[i] = nearest(test.values.data() + i * test.width, means);
+    for (int64_t i = begin; i < end; ++i) predicted[i] = nearest_mean(test.values.data() + i * test.width, means);
   });
 
   NcmResult r;

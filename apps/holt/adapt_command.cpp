@@ -7,7 +7,7 @@
 namespace holt::app {
 namespace {
 
-struct Flags {
+struct AdaptFlags {
   AdaptOptions options;
   ComputeFlags compute;
   bool list_methods = false;
@@ -17,7 +17,7 @@ struct Flags {
 
 void add_adapt(CLI::App& program, Action& action) {
   CLI::App* c = program.add_subcommand("adapt", "Adapt a model to your own images of some of its classes");
-  auto f = std::make_shared<Flags>();
+  auto f = std::make_shared<AdaptFlags>();
   AdaptOptions& o = f->options;
   const AddOption add(*c);
   add("In and out", "--model", o.model, "FILE", "The model to adapt: a file, or the run folder of holt train", {});

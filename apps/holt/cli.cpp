@@ -24,11 +24,6 @@ std::string joined(const std::vector<std::string>& words) {
   return all;
 }
 
-// Columns of UTF-8 text.
-size_t columns(const std::string& text) {
-  return static_cast<size_t>(std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xC0) != 0x80; }));
-}
-
 // `text` in lines of at most `width`, all but the first indented.
 std::string wrap(const std::string& text, size_t indent, size_t width) {
   std::string out, word;
@@ -124,6 +119,14 @@ int usage_error(const std::string& what, const CLI::App& chosen) {
 }
 
 }  // namespace
+
+size_t columns(const std::string& text) {
+  return static_cast<size_t>(std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xC0) != 0x80; }));
+}
+
+std::string padded(const std::string& text, size_t width) {
+  return text + std::string(width - std::min(width, columns(text)), ' ');
+}
 
 CLI::Validator integer(int64_t low) {
   return {[low](std::string& text) -> std::string {

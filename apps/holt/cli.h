@@ -40,6 +40,10 @@ CLI::Validator number(double low, bool exclusive = false, double high = std::num
 /// One of the words; a mistyped one is answered with the nearest.
 CLI::Validator one_of(std::vector<std::string> words);
 
+/// Columns that UTF-8 text takes on a terminal (one a code point), and the text filled up to `width` of them.
+size_t columns(const std::string& text);
+std::string padded(const std::string& text, size_t width);
+
 /// Usage, description, options by group with their defaults, examples (the app's footer).
 std::string help(const CLI::App& app);
 

@@ -13,21 +13,13 @@ namespace {
 
 using data::Benchmark, data::BenchmarkEntry, data::Part;
 
-struct Flags {
+struct DataFlags {
   std::string action = "list", name, source, target, out;
   data::BenchmarkOptions options;
   int64_t seed = 0, images = 8, classes = 100;
 };
 
 void print(const std::string& line) { std::puts(line.c_str()); }
-
-// Columns of UTF-8 text.
-size_t columns(const std::string& text) {
-  return static_cast<size_t>(std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xC0) != 0x80; }));
-}
-std::string padded(const std::string& text, size_t width) {
-  return text + std::string(width - std::min(width, columns(text)), ' ');
-}
 
 // "a, b, c" in lines of at most 100 columns, indented.
 std::string listed(const std::vector<std::string>& words, size_t indent) {
@@ -81,7 +73,7 @@ std::string counts(const std::vector<int64_t>& labels, size_t classes) {
   return format("{} ({}{})", labels.size(), each, present);
 }
 
-int info(const Flags& f) {
+int info(const DataFlags& f) {
   const auto b = data::open_benchmark(f.name, f.options);
   const Shape shape = b->image_shape();
   const data::Normalize n = b->normalize();
@@ -103,7 +95,7 @@ int info(const Flags& f) {
   return kOk;
 }
 
-int preview(const Flags& f) {
+int preview(const DataFlags& f) {
   const auto b = data::open_benchmark(f.name, f.options);
   const std::string source = f.source.empty() ? b->source() : f.source;
   const std::vector<std::string> targets = b->targets(source);
@@ -128,7 +120,7 @@ int preview(const Flags& f) {
   return kOk;
 }
 
-int run_data(const Flags& f) {
+int run_data(const DataFlags& f) {
   if (f.action == "list") return list();
   check(!f.name.empty(), "data: 'holt data {}' needs a name: {}", f.action, listed(names(), 0));
   return f.action == "info" ? info(f) : preview(f);
@@ -138,7 +130,7 @@ int run_data(const Flags& f) {
 
 void add_data(CLI::App& program, Action& action) {
   CLI::App* c = program.add_subcommand("data", "List the benchmarks, describe one, or show its images");
-  auto f = std::make_shared<Flags>();
+  auto f = std::make_shared<DataFlags>();
   const AddOption add(*c);
   add("What", "ACTION", f->action, "", "list, info or preview", one_of({"list", "info", "preview"}));
   add("What", "NAME", f->name, "", "The benchmark, for info and preview", one_of(names()));

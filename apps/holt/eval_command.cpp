@@ -12,7 +12,7 @@
 namespace holt::app {
 namespace {
 
-struct Flags {
+struct EvalFlags {
   std::string model = "runs/fashion-resnet8", data = "fashion", data_dir, part = "test";
   int64_t limit = 0, batch = 500;
   ComputeFlags compute;
@@ -31,7 +31,7 @@ nn::Scores scores(const transfer::Classifier& c, data::Loader::Epoch batches, De
   return s;
 }
 
-int evaluate(const Flags& f) {
+int evaluate(const EvalFlags& f) {
   const Device device = parse_device(f.compute.device);
   const std::string path = model_file("eval", f.model);
   const transfer::LoadedClassifier loaded = load_for_use(path, device);
@@ -79,7 +79,7 @@ int evaluate(const Flags& f) {
 
 void add_eval(CLI::App& program, Action& action) {
   CLI::App* c = program.add_subcommand("eval", "Measure a trained or adapted model's accuracy");
-  auto f = std::make_shared<Flags>();
+  auto f = std::make_shared<EvalFlags>();
   const AddOption add(*c);
   add("Model", "--model", f->model, "FILE", "Model or checkpoint, or the run folder that holds it", {});
   add("Data", "--data", f->data, "NAME", "Data set: fashion (Fashion-MNIST)", one_of(source_names()));

@@ -18,7 +18,7 @@ namespace {
 namespace fs = std::filesystem;
 constexpr size_t kChunk = 256;  // images in memory at a time
 
-struct Flags {
+struct PredictFlags {
   std::string model = "runs/fashion-resnet8", list, fit;
   std::vector<std::string> images;
   int64_t top = 5;
@@ -34,7 +34,7 @@ void walk(const fs::path& folder, std::vector<std::string>& files) {
     if (!fs::is_symlink(folder / f)) walk(folder / f, files);  // a link could lead in circles
 }
 
-std::vector<std::string> image_paths(const Flags& f) {
+std::vector<std::string> image_paths(const PredictFlags& f) {
   std::vector<std::string> files;
   for (const std::string& name : f.images) {
     std::error_code ignored;
@@ -58,20 +58,13 @@ std::vector<std::string> image_paths(const Flags& f) {
   return files;
 }
 
-size_t columns(const std::string& text) {
-  return static_cast<size_t>(std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xC0) != 0x80; }));
-}
-std::string padded(const std::string& text, size_t width) {
-  return text + std::string(width - std::min(width, columns(text)), ' ');
-}
-
 void print(const nlohmann::ordered_json& line) {
   std::puts(line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace).c_str());
 }
 
 class Printer {
  public:
-  Printer(const Flags& flags, const std::vector<std::string>& classes, const std::vector<std::string>& files)
+  Printer(const PredictFlags& flags, const std::vector<std::string>& classes, const std::vector<std::string>& files)
       : json_(flags.json), classes_(classes) {
     for (const std::string& c : classes) class_width_ = std::max(class_width_, columns(c));
     for (const std::string& f : files) file_width_ = std::max(file_width_, columns(f));
@@ -102,7 +95,7 @@ class Printer {
   size_t class_width_ = 0, file_width_ = 0;
 };
 
-int predict_images(const Flags& f) {
+int predict_images(const PredictFlags& f) {
   const Device device = parse_device(f.compute.device);
   transfer::LoadedClassifier loaded = load_for_use(model_file("predict", f.model), device);
   if (f.no_calibration) loaded.classifier.gamma = 0;
@@ -143,7 +136,7 @@ int predict_images(const Flags& f) {
 
 void add_predict(CLI::App& program, Action& action) {
   CLI::App* c = program.add_subcommand("predict", "Say what images show: the likeliest classes with probabilities");
-  auto f = std::make_shared<Flags>();
+  auto f = std::make_shared<PredictFlags>();
   const AddOption add(*c);
   c->add_option("IMAGE", f->images, "Images, JPEG or PNG, and folders of them")->type_name("")->group("Images");
   add("Images", "--list", f->list, "FILE", "File with a path on each line; - for standard input", {});

@@ -12,7 +12,7 @@ namespace {
 
 using Json = nlohmann::json;
 
-struct Flags {
+struct TrainFlags {
   TrainOptions options;
   ComputeFlags compute;
   CLI::Option *lr = nullptr, *weight_decay = nullptr;
@@ -40,7 +40,7 @@ std::string model_list() {
 }
 
 // The run's own configuration rules; a flag that says something else is an error, not ignored.
-void check_agrees(const Flags& f, const TrainConfig& run) {
+void check_agrees(const TrainFlags& f, const TrainConfig& run) {
   const Json asked = f.options.config, has = run;
   for (const auto& [flag, key] : f.configured)
     check(flag->count() == 0 || asked.at(key) == has.at(key),
@@ -52,7 +52,7 @@ void check_agrees(const Flags& f, const TrainConfig& run) {
 
 void add_train(CLI::App& program, Action& action) {
   CLI::App* c = program.add_subcommand("train", "Train an image classifier from scratch");
-  auto f = std::make_shared<Flags>();
+  auto f = std::make_shared<TrainFlags>();
   TrainConfig& t = f->options.config;
   const auto add = [&](const char* group, const std::string& flag, auto& value, const char* type,
                        const std::string& text, const CLI::Validator& validator) {

@@ -9,7 +9,7 @@
 namespace holt::app {
 namespace {
 
-struct Flags {
+struct TransferFlags {
   TransferOptions options;
   ComputeFlags compute;
   std::string targets = "all", methods = "all", seeds = "1", select = "none", calibrate = "alg,best";
@@ -63,7 +63,7 @@ std::vector<std::string> expand_methods(const std::string& list) {
 }
 
 // The recipe of the data, changed by what was given.
-transfer::Plan make_plan(const Flags& f, const CLI::App& command) {
+transfer::Plan make_plan(const TransferFlags& f, const CLI::App& command) {
   transfer::Plan p = f.options.plan;
   const transfer::Recipe recipe = transfer::recipe_for(p.data);
   p.training = recipe.source;
@@ -93,7 +93,7 @@ transfer::Plan make_plan(const Flags& f, const CLI::App& command) {
 
 void add_transfer(CLI::App& program, Action& action) {
   CLI::App* c = program.add_subcommand("transfer", "Compare methods on partial target data: tables and a report");
-  auto f = std::make_shared<Flags>();
+  auto f = std::make_shared<TransferFlags>();
   transfer::Plan& p = f->options.plan;
   p.data = "glyphs";
   const AddOption add(*c);

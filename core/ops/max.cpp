@@ -8,12 +8,12 @@
 namespace holt {
 namespace {
 
-struct Plan {
+struct MaxPlan {
   Reduction p;
   Shape result;
 };
 
-Plan plan(const char* op, const Tensor& x, int axis, bool keepdim) {
+MaxPlan plan(const char* op, const Tensor& x, int axis, bool keepdim) {
   const Shape& shape = x.shape();
   check(axis >= -shape.rank() && axis < shape.rank(), "{}: axis {} is out of range for {}", op, axis, x);
   axis = shape.normalize(axis);

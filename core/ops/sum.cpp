@@ -8,13 +8,13 @@
 namespace holt {
 namespace {
 
-struct Plan {
+struct SumPlan {
   std::vector<Reduction> steps;  ///< in the order of the forward; at least one
   Shape result;
   int64_t count = 1;  ///< elements behind one result
 };
 
-Plan plan(const char* op, const Shape& shape, const std::vector<int>& axes, bool keepdim) {
+SumPlan plan(const char* op, const Shape& shape, const std::vector<int>& axes, bool keepdim) {
   std::array<bool, Shape::kMaxRank> reduced{};
   for (int axis : axes) {
     check(axis >= -shape.rank() && axis < shape.rank(), "{}: axis {} is out of range for {}", op, axis, shape);
@@ -24,7 +24,7 @@ Plan plan(const char* op, const Shape& shape, const std::vector<int>& axes, bool
   }
   if (axes.empty()) reduced.fill(true);
 
-  Plan p;
+  SumPlan p;
   std::vector<int64_t> sizes;
   for (int i = 0; i < shape.rank(); ++i) {
     if (reduced[i]) p.count *= shape[i];
@@ -45,7 +45,7 @@ Plan plan(const char* op, const Shape& shape, const std::vector<int>& axes, bool
   return p;
 }
 
-Tensor reduce(const char* op, const Tensor& x, const Plan& p, double scale) {
+Tensor reduce(const char* op, const Tensor& x, const SumPlan& p, double scale) {
   const TraceRange trace(op);
   const DType wide = x.dtype() == DType::f64 ? DType::f64 : DType::f32;
   Tensor y = x.detach();
@@ -79,7 +79,7 @@ Tensor sum(const Tensor& x, const std::vector<int>& axes, bool keepdim) {
 }
 
 Tensor mean(const Tensor& x, const std::vector<int>& axes, bool keepdim) {
-  const Plan p = plan("mean", x.shape(), axes, keepdim);
+  const SumPlan p = plan("mean", x.shape(), axes, keepdim);
   check(p.count > 0 || p.result.numel() == 0, "mean: {} has no elements along the axes", x);
   return reduce("mean", x, p, p.count > 0 ? 1.0 / static_cast<double>(p.count) : 0);
 }

@@ -10,14 +10,6 @@
 namespace holt::nn {
 namespace {
 
-// "\n  missing (12): a, b, … and 2 more"
-std::string first_ten(const char* what, const std::vector<std::string>& names) {
-  if (names.empty()) return "";
-  std::string text = format("\n  {} ({}): ", what, names.size());
-  for (size_t i = 0; i < std::min<size_t>(names.size(), 10); ++i) text += (i ? ", " : "") + names[i];
-  return names.size() > 10 ? text + format(" and {} more", names.size() - 10) : text;
-}
-
 class Loader {
  public:
   Loader(const Weights& weights, Model& model) : w_(weights), model_(model) {}
