@@ -60,9 +60,11 @@ Tensor linear(const Tensor& x, const Tensor& w, const Tensor& bias = {}, Activat
 
 struct Conv2dOptions {
   int stride = 1, padding = 0;
+  int dilation = 1;  ///< pixels from one tap of the window to the next
+  int groups = 1;    ///< of channels that do not meet; Cin groups of one: depthwise
 };
-/// x [N,H,W,Cin], w [Cout,KH,KW,Cin], bias [Cout] or undefined → [N,OH,OW,Cout], OH = (H + 2·padding − KH) / stride
-/// + 1.
+/// x [N,H,W,Cin], w [Cout,KH,KW,Cin/groups], bias [Cout] or undefined → [N,OH,OW,Cout],
+/// OH = (H + 2·padding − (KH − 1)·dilation − 1) / stride + 1. groups divides Cin and Cout.
 Tensor conv2d(const Tensor& x, const Tensor& w, const Tensor& bias = {}, Conv2dOptions options = {});
 
 // ---- Pooling on [N,H,W,C]. stride 0 means kernel.

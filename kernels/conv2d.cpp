@@ -13,7 +13,7 @@ namespace {
 // Each output element belongs to one thread.
 
 void forward_f64(const Conv2d& p, const double* x, const double* w, const double* bias, double* y) {
-  const int64_t oh = p.out_h(), ow = p.out_w(), window = p.kh * p.kw * p.cin;
+  const int64_t oh = p.out_h(), ow = p.out_w(), in = p.group_in(), out = p.group_out(), window = p.kh * p.kw * in;
   parallel_for(p.n * oh, ow * p.cout * window, [=](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row)
       for (int64_t j = 0; j < ow; ++j)
@@ -21,11 +21,12 @@ void forward_f64(const Conv2d& p, const double* x, const double* w, const double
           double sum = bias ? bias[o] : 0;
           for (int64_t u = 0; u < p.kh; ++u)
             for (int64_t v = 0; v < p.kw; ++v) {
-              const int64_t a = row % oh * p.stride_h + u - p.pad_h, b = j * p.stride_w + v - p.pad_w;
+              const int64_t a = row % oh * p.stride_h + u * p.dilation_h - p.pad_h,
+                            b = j * p.stride_w + v * p.dilation_w - p.pad_w;
               if (a < 0 || a >= p.h || b < 0 || b >= p.w) continue;
-              const double* pixel = x + ((row / oh * p.h + a) * p.w + b) * p.cin;
-              const double* weight = w + ((o * p.kh + u) * p.kw + v) * p.cin;
-              for (int64_t c = 0; c < p.cin; ++c) sum += pixel[c] * weight[c];
+              const double* pixel = x + ((row / oh * p.h + a) * p.w + b) * p.cin + o / out * in;
+              const double* weight = w + ((o * p.kh + u) * p.kw + v) * in;
+              for (int64_t c = 0; c < in; ++c) sum += pixel[c] * weight[c];
             }
           y[(row * ow + j) * p.cout + o] = p.relu ? relu_of(sum) : sum;
         }
@@ -33,8 +34,8 @@ void forward_f64(const Conv2d& p, const double* x, const double* w, const double
 }
 
 void backward_data_f64(const Conv2d& p, const double* dy, const double* w, double* dx) {
-  const int64_t oh = p.out_h(), ow = p.out_w(), image = p.h * p.w * p.cin;
-  parallel_for(p.n, oh * ow * p.cout * p.kh * p.kw * p.cin, [=](int64_t begin, int64_t end) {
+  const int64_t oh = p.out_h(), ow = p.out_w(), in = p.group_in(), out = p.group_out(), image = p.h * p.w * p.cin;
+  parallel_for(p.n, oh * ow * p.cout * p.kh * p.kw * in, [=](int64_t begin, int64_t end) {
     std::fill(dx + begin * image, dx + end * image, 0.0);
     for (int64_t row = begin * oh; row < end * oh; ++row)
       for (int64_t j = 0; j < ow; ++j)
@@ -42,18 +43,19 @@ void backward_data_f64(const Conv2d& p, const double* dy, const double* w, doubl
           const double g = dy[(row * ow + j) * p.cout + o];
           for (int64_t u = 0; u < p.kh; ++u)
             for (int64_t v = 0; v < p.kw; ++v) {
-              const int64_t a = row % oh * p.stride_h + u - p.pad_h, b = j * p.stride_w + v - p.pad_w;
+              const int64_t a = row % oh * p.stride_h + u * p.dilation_h - p.pad_h,
+                            b = j * p.stride_w + v * p.dilation_w - p.pad_w;
               if (a < 0 || a >= p.h || b < 0 || b >= p.w) continue;
-              double* pixel = dx + ((row / oh * p.h + a) * p.w + b) * p.cin;
-              const double* weight = w + ((o * p.kh + u) * p.kw + v) * p.cin;
-              for (int64_t c = 0; c < p.cin; ++c) pixel[c] += g * weight[c];
+              double* pixel = dx + ((row / oh * p.h + a) * p.w + b) * p.cin + o / out * in;
+              const double* weight = w + ((o * p.kh + u) * p.kw + v) * in;
+              for (int64_t c = 0; c < in; ++c) pixel[c] += g * weight[c];
             }
         }
   });
 }
 
 void backward_weights_f64(const Conv2d& p, const double* dy, const double* x, double* dw) {
-  const int64_t oh = p.out_h(), ow = p.out_w(), window = p.kh * p.kw * p.cin;
+  const int64_t oh = p.out_h(), ow = p.out_w(), in = p.group_in(), out = p.group_out(), window = p.kh * p.kw * in;
   parallel_for(p.cout, p.n * oh * ow * window, [=](int64_t begin, int64_t end) {
     std::fill(dw + begin * window, dw + end * window, 0.0);
     for (int64_t o = begin; o < end; ++o)
@@ -62,11 +64,12 @@ void backward_weights_f64(const Conv2d& p, const double* dy, const double* x, do
           const double g = dy[(row * ow + j) * p.cout + o];
           for (int64_t u = 0; u < p.kh; ++u)
             for (int64_t v = 0; v < p.kw; ++v) {
-              const int64_t a = row % oh * p.stride_h + u - p.pad_h, b = j * p.stride_w + v - p.pad_w;
+              const int64_t a = row % oh * p.stride_h + u * p.dilation_h - p.pad_h,
+                            b = j * p.stride_w + v * p.dilation_w - p.pad_w;
               if (a < 0 || a >= p.h || b < 0 || b >= p.w) continue;
-              const double* pixel = x + ((row / oh * p.h + a) * p.w + b) * p.cin;
-              double* weight = dw + ((o * p.kh + u) * p.kw + v) * p.cin;
-              for (int64_t c = 0; c < p.cin; ++c) weight[c] += g * pixel[c];
+              const double* pixel = x + ((row / oh * p.h + a) * p.w + b) * p.cin + o / out * in;
+              double* weight = dw + ((o * p.kh + u) * p.kw + v) * in;
+              for (int64_t c = 0; c < in; ++c) weight[c] += g * pixel[c];
             }
         }
   });

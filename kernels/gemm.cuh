@@ -6,14 +6,14 @@
 //   k_contiguous        whether (o, k) and (o, k+1) are neighbours in memory; otherwise (o, k) and (o+1, k) are
 //   vectors             whether 16 bytes along that axis, from a multiple of their number on, are aligned and wholly
 //                       inside or wholly outside; otherwise elements are loaded one at a time, each with its own check
-//   at(o, k)            the element's address, or null where it is zero (outside, padding); o is a row of a or a column
-//                       of b
-//   select(batch)       moves to a matrix of the batch
+//   data, batch_stride  the matrices of a batch are batch_stride apart
+//   at(data, o, k)      the element's address in the matrix at `data`, or null where it is zero (outside, padding); o
+//   is
+//                       a row of a or a column of b
 //
 // Long sums with few outputs (weight gradients) are cut into splits, each summed by blocks of its own into float
 // partial sums; add_splits adds them in order. No atomics: the same bits every time.
 #pragma once
-#include "kernels/activation.h"
 #include "kernels/gpu.cuh"
 
 namespace holt::gemm {
@@ -35,10 +35,32 @@ struct Dense {
         batch_stride(batch_step),
         k_contiguous(along_k),
         vectors(aligned16(x) && (along_k ? depth : o) % Vec<T>::size == 0) {}
-  __device__ void select(int64_t batch) { data += batch * batch_stride; }
-  __device__ const T* at(int o, int kk) const {
-    return o < outer && kk < k ? data + (o * stride_o + kk * stride_k) : nullptr;
+  /// `o` columns of a matrix [depth, width], the matrices of the batch side by side.
+  Dense(const T* x, int64_t o, int64_t depth, int64_t width, int64_t batch_step)
+      : data(x),
+        outer(static_cast<int>(o)),
+        k(static_cast<int>(depth)),
+        stride_o(1),
+        stride_k(width),
+        batch_stride(batch_step),
+        k_contiguous(false),
+        vectors(aligned16(x) && o % Vec<T>::size == 0 && width % Vec<T>::size == 0) {}
+  __device__ const T* at(const T* matrix, int o, int kk) const {
+    return o < outer && kk < k ? matrix + (o * stride_o + kk * stride_k) : nullptr;
   }
+};
+
+/// The matrix of a batch that a block works on. The operand itself stays where the kernel's parameters are: nvcc would
+/// bring all of one that is changed into registers, and take several times as long.
+template <class Operand>
+struct Selected {
+  const Operand& all;
+  decltype(Operand::data) data;
+  const bool &k_contiguous, &vectors;
+
+  __device__ Selected(const Operand& x, int64_t batch)
+      : all(x), data(x.data + batch * x.batch_stride), k_contiguous(x.k_contiguous), vectors(x.vectors) {}
+  __device__ auto at(int o, int k) const { return all.at(data, o, k); }
 };
 
 /// 16 bytes of operand x from (o, k) along its contiguous axis.
@@ -61,22 +83,27 @@ __device__ Vec<T> load_vector(const Operand& x, int o, int k) {
   return v;
 }
 
-/// Where the sums go.
-template <class T>
+/// Where the sums go: c(batch, row, col) stands at batch·batch_step + row·row_step + col, so that the groups of a
+/// convolution, which are its batch, may lie side by side. F: the activation, a function of float; what a caller cannot
+/// ask for is not compiled into its kernels.
+template <class T, class F>
 struct Epilogue {
   T* c;
   T* pre;         // may be null
   const T* bias;  // may be null
-  Activation activation;
+  F activation;
+  int64_t batch_step, row_step;
+  int bias_step = 0;  // from a batch's bias to the next's
 
-  /// The first `count` of four neighbours, from element i of c, in column `col`.
-  __device__ void operator()(int64_t i, int col, int count, const Vec<float>& sums) const {
+  __device__ void operator()(int64_t batch, int64_t row, int col, int count, const Vec<float>& sums) const {
+    const int64_t i = batch * batch_step + row * row_step + col;
+    const T* const b = bias ? bias + batch * bias_step + col : nullptr;
     Vec<T, 4> before, after;
 #pragma unroll
     for (int j = 0; j < 4; ++j) {
-      const float sum = sums[j] + (bias && j < count ? float(bias[col + j]) : 0.0f);
+      const float sum = sums[j] + (b && j < count ? float(b[j]) : 0.0f);
       before[j] = T(sum);
-      after[j] = T(activate(activation, sum));
+      after[j] = T(activation(sum));
     }
     if (pre) put(pre + i, before, count);
     put(c + i, after, count);
@@ -160,44 +187,45 @@ inline int tile_for(int64_t m, int64_t n) { return m > 64 && n > 64 ? 128 : 64; 
 /// Writes Rows×Cols outputs that a block staged in shared memory (rows `pitch` apart) as c[row …, col …]. One loop that
 /// is not unrolled over them: epilogues in line with each register of a thread would be hundreds of copies; and
 /// neighbouring threads write neighbouring addresses, 4 elements each.
-template <int Rows, int Cols, class T>
-__device__ void write_staged(const Schedule& s, const Share& share, const Epilogue<T>& epilogue, const float* staged,
-                             int pitch, int row, int col) {
+template <int Rows, int Cols, class E>
+__device__ void write_staged(const Schedule& s, const Share& share, const E& epilogue, const float* staged, int pitch,
+                             int row, int col) {
   float* const partial = s.partial ? s.partial + share.split * s.size() : nullptr;
 #pragma unroll 1
   for (int i = threadIdx.x; i < Rows * Cols / 4; i += blockDim.x) {
     const int r = i / (Cols / 4), first = i % (Cols / 4) * 4;
     if (row + r >= s.m) break;  // the rows after it are outside, too
     const Vec<float> sums = load16(staged + r * pitch + first);
-    const int64_t at = (share.batch * s.m + row + r) * s.n + col + first;
     const int count = s.n - col - first;
     if (partial) {
+      const int64_t at = (share.batch * s.m + row + r) * s.n + col + first;
 #pragma unroll
       for (int j = 0; j < 4; ++j)
         if (j < count) partial[at + j] = sums[j];
     } else {
-      epilogue(at, col + first, count, sums);
+      epilogue(share.batch, row + r, col + first, count, sums);
     }
   }
 }
 
-template <class T>
-__global__ void add_splits(int64_t size, int n, int splits, const float* partial, Epilogue<T> epilogue) {
-  const int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
+template <class E>
+__global__ void add_splits(Schedule s, E epilogue) {
+  const int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x, size = s.size();
   if (i >= size) return;
   Vec<float> sum{};
-  for (int k = 0; k < splits; ++k) sum[0] += partial[k * size + i];
-  epilogue(i, static_cast<int>(i % n), 1, sum);
+  for (int k = 0; k < s.splits; ++k) sum[0] += s.partial[k * size + i];
+  const int64_t row = i / s.n;
+  epilogue(row / s.m, row % s.m, static_cast<int>(i % s.n), 1, sum);
 }
 
 /// start(schedule) launches the product; the partial sums' memory and their addition are cared for here.
-template <class T, class Start>
-void with_splits(Gpu gpu, Schedule s, const Epilogue<T>& epilogue, Start&& start) {
+template <class E, class Start>
+void with_splits(Gpu gpu, Schedule s, const E& epilogue, Start&& start) {
   if (s.splits == 1) return start(s);
   const Workspace partial(gpu, s.splits * s.size() * sizeof(float));
   s.partial = partial.as<float>();
   start(s);
-  launch<add_splits<T>>(gpu, {cdiv(s.size(), 256), 256}, s.size(), s.n, s.splits, s.partial, epilogue);
+  launch<add_splits<E>>(gpu, {cdiv(s.size(), 256), 256}, s, epilogue);
 }
 
 }  // namespace holt::gemm

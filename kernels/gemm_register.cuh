@@ -39,16 +39,16 @@ struct Piece {
   }
 };
 
-template <int Tile, class A, class B>
-__global__ void __launch_bounds__(256, 2) gemm_register(Schedule s, A a, B b, Epilogue<float> epilogue) {
+template <int Tile, class A, class B, class F>
+__global__ void __launch_bounds__(256, 2) gemm_register(Schedule s, A all_a, B all_b, Epilogue<float, F> epilogue) {
   using R = RegisterTile<Tile>;
   constexpr int P = R::pieces;
   SHARED(alignas(16) float, shared, [R::shared]);
   const auto a_slice = [&](int i) { return shared + i * R::slice; };
   const auto b_slice = [&](int i) { return shared + (2 + i) * R::slice; };
   const Share share = share_of_block<Tile>(s);
-  a.select(share.batch);
-  b.select(share.batch);
+  const Selected<A> a(all_a, share.batch);
+  const Selected<B> b(all_b, share.batch);
   const int tx = threadIdx.x % 16 * 4, ty = threadIdx.x / 16 * 4;
 
   const Piece<Tile> a_piece(a.k_contiguous), b_piece(b.k_contiguous);
@@ -105,17 +105,17 @@ __global__ void __launch_bounds__(256, 2) gemm_register(Schedule s, A a, B b, Ep
 }
 
 /// c ← a·b through the register kernel.
-template <class A, class B>
+template <class F, class A, class B>
 void run_register(Gpu gpu, const char* op, int64_t batch, int64_t m, int64_t n, int64_t k, const A& a, const B& b,
-                  const Epilogue<float>& epilogue) {
+                  const Epilogue<float, F>& epilogue) {
   const int tile = tile_for(m, n);
   const Schedule s = schedule(op, batch, m, n, k, tile, 1024 / tile);
   with_splits(gpu, s, epilogue, [&](const Schedule& part) {
     const LaunchShape shape{dim3(part.blocks()), dim3(256)};
     if (tile == 128)
-      launch<gemm_register<128, A, B>>(gpu, shape, part, a, b, epilogue);
+      launch<gemm_register<128, A, B, F>>(gpu, shape, part, a, b, epilogue);
     else
-      launch<gemm_register<64, A, B>>(gpu, shape, part, a, b, epilogue);
+      launch<gemm_register<64, A, B, F>>(gpu, shape, part, a, b, epilogue);
   });
 }
 

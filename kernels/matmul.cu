@@ -75,6 +75,11 @@ void run_tiled(Gpu gpu, const Matmul& p, const T* a, const T* b, const T* bias, 
   launch<matmul_tiled<T>>(gpu, {p.batch * cdiv(p.m, kSide) * cdiv(p.n, kSide), kSide * kSide}, p, a, b, bias, c, pre);
 }
 
+struct Activated {
+  Activation kind;
+  __device__ float operator()(float x) const { return activate(kind, x); }
+};
+
 // Rung 3: outputs in registers (gemm_register.cuh), on tensor cores for 16-bit types (gemm_mma.cuh).
 template <class T>
 void run_gemm(Gpu gpu, const Matmul& p, const T* a, const T* b, const T* bias, T* c, T* pre) {
@@ -82,7 +87,7 @@ void run_gemm(Gpu gpu, const Matmul& p, const T* a, const T* b, const T* bias, T
   gemm::run(gpu, "matmul", p.batch, p.m, p.n, p.k,
             gemm::Dense<T>(a, p.m, p.k, !p.transpose_a, p.shared_a ? 0 : p.m * p.k),
             gemm::Dense<T>(b, p.n, p.k, p.transpose_b, p.shared_b ? 0 : p.k * p.n),
-            gemm::Epilogue<T>{c, pre, bias, p.activation});
+            gemm::Epilogue<T, Activated>{c, pre, bias, {p.activation}, p.m * p.n, p.n});
 }
 
 }  // namespace

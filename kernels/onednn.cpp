@@ -65,7 +65,7 @@ typename P::primitive_desc describe_backward(const dnnl::primitive_attr& attr, c
 
 // What a call is: kind, dtype, threads, sizes, flags. oneDNN shares out its work for a number of threads when a
 // primitive is made, so that number is part of what tells primitives apart.
-using Key = std::array<int64_t, 16>;
+using Key = std::array<int64_t, 19>;
 enum Kind : int64_t { kMatmul, kForward, kBackwardData, kBackwardWeights };
 
 struct Primitive {
@@ -207,16 +207,20 @@ Primitive make_conv2d(Kind kind, DType t, const Conv2d& p, bool bias) {
   using tag = memory::format_tag;
   const auto type = data_type(t);
   const auto direct = dnnl::algorithm::convolution_direct;
-  const memory::desc x({p.n, p.cin, p.h, p.w}, type, tag::nhwc), any({p.cout, p.cin, p.kh, p.kw}, type, tag::any),
-      plain({p.cout, p.cin, p.kh, p.kw}, type, tag::ohwi), y({p.n, p.cout, p.out_h(), p.out_w()}, type, tag::nhwc);
+  const memory::dims weights = p.groups == 1 ? memory::dims{p.cout, p.cin, p.kh, p.kw}
+                                             : memory::dims{p.groups, p.group_out(), p.group_in(), p.kh, p.kw};
+  const memory::desc x({p.n, p.cin, p.h, p.w}, type, tag::nhwc), any(weights, type, tag::any),
+      plain(weights, type, p.groups == 1 ? tag::ohwi : tag::gohwi),
+      y({p.n, p.cout, p.out_h(), p.out_w()}, type, tag::nhwc);
   const memory::desc row = bias ? memory::desc({p.cout}, type, tag::a) : memory::desc();
   const memory::dims stride{p.stride_h, p.stride_w}, low{p.pad_h, p.pad_w};
+  const memory::dims gaps{p.dilation_h - 1, p.dilation_w - 1};  // oneDNN counts what lies between two taps
   // Padding behind the last row and column: what the windows really reach, which a stride may leave short.
-  const memory::dims high{(p.out_h() - 1) * p.stride_h + p.kh - p.h - p.pad_h,
-                          (p.out_w() - 1) * p.stride_w + p.kw - p.w - p.pad_w};
+  const memory::dims high{(p.out_h() - 1) * p.stride_h + p.reach_h() - p.h - p.pad_h,
+                          (p.out_w() - 1) * p.stride_w + p.reach_w() - p.w - p.pad_w};
   const auto attr = attributes(kind == kForward && p.relu ? Activation::relu : Activation::none);
   const auto prop = dnnl::prop_kind::forward_training;
-  const auto forward = describe<dnnl::convolution_forward>(attr, prop, direct, x, any, row, y, stride, low, high);
+  const auto forward = describe<dnnl::convolution_forward>(attr, prop, direct, x, any, row, y, stride, gaps, low, high);
   if (kind == kForward) {
     Primitive made{dnnl::convolution_forward(forward), {x, forward.weights_desc(), y, row}, forward.scratchpad_desc()};
     plan_repack(made, plain, true, attributes(Activation::none));
@@ -224,13 +228,13 @@ Primitive make_conv2d(Kind kind, DType t, const Conv2d& p, bool bias) {
   }
   if (kind == kBackwardData) {
     const auto pd =
-        describe_backward<dnnl::convolution_backward_data>(attr, forward, direct, x, any, y, stride, low, high);
+        describe_backward<dnnl::convolution_backward_data>(attr, forward, direct, x, any, y, stride, gaps, low, high);
     Primitive made{dnnl::convolution_backward_data(pd), {x, pd.weights_desc(), y}, pd.scratchpad_desc()};
     plan_repack(made, plain, true, attr);
     return made;
   }
   const auto pd =
-      describe_backward<dnnl::convolution_backward_weights>(attr, forward, direct, x, any, y, stride, low, high);
+      describe_backward<dnnl::convolution_backward_weights>(attr, forward, direct, x, any, y, stride, gaps, low, high);
   Primitive made{dnnl::convolution_backward_weights(pd), {x, pd.diff_weights_desc(), y}, pd.scratchpad_desc()};
   plan_repack(made, plain, false, attr);
   return made;
@@ -240,11 +244,13 @@ void run_conv2d(Kind kind, const char* op, DType t, const Conv2d& p, Names names
                 const void* y, const void* bias) {
   const int threads = threads_for_products(p.flops());
   const ThreadLimit limit(threads);
-  const Key key{kind, int64_t(t), threads,    p.n,        p.h,     p.w,     p.cin,  p.cout,
-                p.kh, p.kw,       p.stride_h, p.stride_w, p.pad_h, p.pad_w, p.relu, bias != nullptr};
+  const Key key{kind,     int64_t(t), threads,        p.n,        p.h,     p.w,     p.cin,        p.cout,
+                p.kh,     p.kw,       p.stride_h,     p.stride_w, p.pad_h, p.pad_w, p.dilation_h, p.dilation_w,
+                p.groups, p.relu,     bias != nullptr};
   const auto shape = [&] {
-    return format("x {} [{}, {}, {}, {}], w [{}, {}, {}, {}], stride {}x{}, padding {}x{}", t, p.n, p.h, p.w, p.cin,
-                  p.cout, p.kh, p.kw, p.cin, p.stride_h, p.stride_w, p.pad_h, p.pad_w);
+    return format("x {} [{}, {}, {}, {}], w [{}, {}, {}, {}], stride {}x{}, padding {}x{}, dilation {}x{}, {} groups",
+                  t, p.n, p.h, p.w, p.cin, p.cout, p.kh, p.kw, p.group_in(), p.stride_h, p.stride_w, p.pad_h, p.pad_w,
+                  p.dilation_h, p.dilation_w, p.groups);
   };
   explained(op, shape, [&] {
     const Made made = cache().get(key, [&] { return make_conv2d(kind, t, p, bias); });

@@ -34,19 +34,22 @@ std::string Linear::label() const {
 }
 
 Conv2d::Conv2d(int64_t in, int64_t out, int kernel, Generator& g, ConvOptions o)
-    : stride(o.stride), padding(o.padding) {
+    : stride(o.stride), padding(o.padding), dilation(o.dilation), groups(o.groups) {
   check_sizes("Conv2d", in, out);
-  check(kernel > 0 && stride > 0 && padding >= 0,
-        "Conv2d: kernel and stride must be positive and padding not negative, got {}, {} and {}", kernel, stride,
-        padding);
-  weight = init::parameter(init::torch_weight({out, kernel, kernel, in}, g));
+  check(kernel > 0 && stride > 0 && padding >= 0 && dilation > 0,
+        "Conv2d: kernel, stride and dilation must be positive and padding not negative, got {}, {}, {} and {}", kernel,
+        stride, dilation, padding);
+  check(groups > 0 && in % groups == 0 && out % groups == 0,
+        "Conv2d: groups must be positive and divide the channels, got {} groups, {} in and {} out", groups, in, out);
+  weight = init::parameter(init::torch_weight({out, kernel, kernel, in / groups}, g));
   if (o.bias) bias = init::parameter(init::torch_bias(weight.shape(), g));
 }
 
 std::string Conv2d::label() const {
-  return format("Conv2d({} → {}, {}×{}{}{}{})", weight.size(3), weight.size(0), weight.size(1), weight.size(2),
-                stride != 1 ? format(", stride {}", stride) : "", padding ? format(", padding {}", padding) : "",
-                bias ? "" : ", no bias");
+  return format("Conv2d({} → {}, {}×{}{}{}{}{}{})", weight.size(3) * groups, weight.size(0), weight.size(1),
+                weight.size(2), stride != 1 ? format(", stride {}", stride) : "",
+                padding ? format(", padding {}", padding) : "", dilation != 1 ? format(", dilation {}", dilation) : "",
+                groups != 1 ? format(", {} groups", groups) : "", bias ? "" : ", no bias");
 }
 
 BatchNorm2d::BatchNorm2d(int64_t channels, BatchNormLayerOptions o) : momentum(o.momentum), eps(o.eps) {

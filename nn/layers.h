@@ -29,18 +29,19 @@ class Linear : public Cloneable<Linear> {
 struct ConvOptions {
   int stride = 1, padding = 0;
   bool bias = true;
+  int dilation = 1, groups = 1;
 };
 
-/// x [N,H,W,in] → [N,OH,OW,out]. weight [out, kernel, kernel, in].
+/// x [N,H,W,in] → [N,OH,OW,out]. weight [out, kernel, kernel, in/groups].
 class Conv2d : public Cloneable<Conv2d> {
  public:
   Conv2d(int64_t in, int64_t out, int kernel, Generator&, ConvOptions = {});
-  Tensor forward(const Tensor& x) override { return conv2d(x, weight, bias, {stride, padding}); }
+  Tensor forward(const Tensor& x) override { return conv2d(x, weight, bias, {stride, padding, dilation, groups}); }
   Parts parts() override { return {.parameters = {{"weight", &weight}, {"bias", &bias}}}; }
   std::string label() const override;
 
   Tensor weight, bias;
-  int stride, padding;
+  int stride, padding, dilation, groups;
 };
 
 struct BatchNormLayerOptions {

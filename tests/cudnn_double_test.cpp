@@ -105,6 +105,23 @@ TEST_F(CudnnDouble, ComputesAllThree) {
   EXPECT_EQ(plan_counts().own, plans_.own);
 }
 
+TEST_F(CudnnDouble, GroupsAndDilation) {
+  Conv2d depthwise = kConv, dilated = kConv;
+  depthwise.groups = 8, dilated.dilation_h = 2, dilated.dilation_w = 3, dilated.pad_w = 2;
+  for (const Conv2d& c : {depthwise, dilated}) {
+    EXPECT_EQ(check_case(vendor_only(conv2d_forward_case(c, DType::f32, true)), Device::cuda), "");
+    EXPECT_EQ(check_case(vendor_only(conv2d_backward_data_case(c, DType::f32)), Device::cuda), "");
+    EXPECT_EQ(check_case(vendor_only(conv2d_backward_weights_case(c, DType::f32)), Device::cuda), "");
+  }
+  EXPECT_EQ(executions(), 6);
+  EXPECT_EQ(plan_counts().own, plans_.own);
+  for (const char* what : {" groups 8", " dilation 2x3"}) {  // plans on disk tell them apart
+    int named = 0;
+    for (const auto& [text, plan] : kept().plans) named += text.find(what) != text.npos;
+    EXPECT_EQ(named, 3) << what;
+  }
+}
+
 TEST_F(CudnnDouble, EpilogueOfBiasAndRelu) {
   Conv2d c = kConv;
   c.relu = true;

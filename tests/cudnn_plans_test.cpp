@@ -123,13 +123,29 @@ TEST_P(CudnnPlans, EveryConvolution) {
 INSTANTIATE_TEST_SUITE_P(All, CudnnPlans, testing::ValuesIn(cases()),
                          [](const auto& info) { return info.param.first + "_" + info.param.second; });
 
+// ResNeXt-50's 3×3 convolutions and DeepLab's dilated ones.
+TEST(CudnnGraph, PlansGroupsAndDilation) {
+  if (!can_plan()) GTEST_SKIP() << why_not();
+  Conv2d grouped{32, 56, 56, 128, 128, 3, 3, 1, 1, 1, 1}, dilated{32, 14, 14, 512, 512, 3, 3, 1, 1, 2, 2};
+  grouped.groups = 32, dilated.dilation_h = dilated.dilation_w = 2;
+  for (const Conv2d& c : {grouped, dilated})
+    for (const Direction d : {Direction::forward, Direction::backward_data, Direction::backward_weights}) {
+      const Problem p{d, DType::bf16, c};
+      EXPECT_EQ(make_plans(p, target("h100")).size(), 1u) << to_string(p);
+    }
+}
+
 // Shapes of tests/cases/conv2d.h that no model has: a plan or a refusal, never an error.
 TEST(CudnnGraph, AwkwardShapes) {
   if (!can_plan()) GTEST_SKIP() << why_not();
   const Target t = target("h100");
-  for (const Conv2d& c : {Conv2d{1, 1, 1, 1, 1, 1, 1}, Conv2d{2, 7, 7, 1, 16, 3, 3, 1, 1, 1, 1},
-                          Conv2d{1, 3, 3, 5, 7, 3, 3, 1, 1, 4, 4}, Conv2d{2, 10, 10, 6, 5, 3, 3, 3, 3, 0, 0},
-                          Conv2d{2, 5, 11, 8, 8, 2, 3, 1, 2, 0, 1}, Conv2d{1, 1, 65, 8, 16, 1, 5, 1, 1, 0, 2}})
+  Conv2d depthwise{2, 14, 14, 24, 24, 3, 3, 1, 1, 1, 1}, dilated = depthwise, oblong{2, 9, 14, 8, 16, 2, 3, 2, 1, 1, 3};
+  depthwise.groups = 24, dilated.dilation_h = dilated.dilation_w = 2;
+  oblong.dilation_h = 2, oblong.dilation_w = 3, oblong.groups = 4;
+  for (const Conv2d& c :
+       {depthwise, dilated, oblong, Conv2d{1, 1, 1, 1, 1, 1, 1}, Conv2d{2, 7, 7, 1, 16, 3, 3, 1, 1, 1, 1},
+        Conv2d{1, 3, 3, 5, 7, 3, 3, 1, 1, 4, 4}, Conv2d{2, 10, 10, 6, 5, 3, 3, 3, 3, 0, 0},
+        Conv2d{2, 5, 11, 8, 8, 2, 3, 1, 2, 0, 1}, Conv2d{1, 1, 65, 8, 16, 1, 5, 1, 1, 0, 2}})
     for (const Direction d : {Direction::forward, Direction::backward_data, Direction::backward_weights})
       for (const DType type : {DType::f32, DType::bf16, DType::f16})
         for (const bool bias : {false, true}) {

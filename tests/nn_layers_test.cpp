@@ -63,8 +63,13 @@ TEST(Conv2d, ByHand) {
   EXPECT_EQ(y.shape(), (Shape{1, 2, 2, 2}));
   EXPECT_EQ(values(y), (Floats{4 * 1, 101, 3 * 2 + 4 * 3, 103, 2 * 4 + 4 * 7, 107, 5 + 2 * 6 + 3 * 8 + 4 * 9, 109}));
   EXPECT_EQ(m.label(), "Conv2d(1 → 2, 2×2, stride 2, padding 1)");
+  const Conv2d depthwise(4, 4, 3, g, {.padding = 2, .bias = false, .dilation = 2, .groups = 4});
+  EXPECT_EQ(depthwise.weight.shape(), (Shape{4, 3, 3, 1}));
+  EXPECT_EQ(depthwise.label(), "Conv2d(4 → 4, 3×3, padding 2, dilation 2, 4 groups, no bias)");
+  EXPECT_EQ(error_of([&] { Conv2d(4, 6, 3, g, {.groups = 4}); }),
+            "Conv2d: groups must be positive and divide the channels, got 4 groups, 4 in and 6 out");
   EXPECT_EQ(error_of([&] { Conv2d(1, 2, 3, g, {.stride = 0}); }),
-            "Conv2d: kernel and stride must be positive and padding not negative, got 3, 0 and 0");
+            "Conv2d: kernel, stride and dilation must be positive and padding not negative, got 3, 0, 1 and 0");
 }
 
 TEST(BatchNorm2d, TrainingMovesTheRunningStatistics) {

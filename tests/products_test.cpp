@@ -44,6 +44,17 @@ TEST(Conv2d, NamesShapesThatDoNotFit) {
   expect_mentions(error([&] { conv2d(x, zeros({8, 3, 3, 3}), zeros({3})); }), {"conv2d: bias", "[8]"});
   expect_mentions(error([&] { conv2d(x, zeros({8, 3, 3, 3}), {}, {.stride = 0}); }), {"conv2d: stride"});
   expect_mentions(error([&] { conv2d(x, zeros({8, 3, 3, 3}), {}, {.padding = -1}); }), {"conv2d:", "padding -1"});
+  expect_mentions(error([&] { conv2d(x, zeros({8, 3, 3, 3}), {}, {.dilation = 0}); }), {"conv2d: stride and dilation"});
+  expect_mentions(error([&] {
+                    conv2d(x, zeros({8, 2, 2, 3}), {}, {.dilation = 4});
+                  }),
+                  {"conv2d: the window", "dilation 4"});
+  expect_mentions(error([&] { conv2d(x, zeros({8, 3, 3, 3}), {}, {.groups = 2}); }), {"conv2d: groups", "got 2"});
+  expect_mentions(error([&] {
+                    conv2d(x, zeros({6, 3, 3, 3}), {}, {.groups = 3});
+                  }),
+                  {"conv2d: weight", "[Cout, KH, KW, 1]", "in 3 groups"});
+  expect_mentions(error([&] { conv2d(x, zeros({8, 3, 3, 1}), {}, {.groups = 3}); }), {"conv2d: groups must divide"});
   expect_mentions(error([&] { conv2d(zeros({4, 4, 3}), zeros({8, 3, 3, 3})); }), {"conv2d: x", "[4, 4, 3]"});
 }
 

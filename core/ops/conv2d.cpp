@@ -12,8 +12,13 @@ Tensor conv2d(const Tensor& x, const Tensor& w, const Tensor& bias, Conv2dOption
   if (autocast_changes({&x, &w, &bias})) return conv2d(autocast(x), autocast_weight(w), autocast_weight(bias), options);
   const TraceRange trace("conv2d");
   check(x.rank() == 4, "conv2d: x must be [N, H, W, Cin], got {}", x);
-  check(w.rank() == 4 && w.size(3) == x.size(3), "conv2d: weight must be [Cout, KH, KW, {}] to match x {}, got {}",
-        x.size(3), x, w);
+  const int64_t groups = options.groups;
+  check(groups >= 1 && x.size(3) % groups == 0,
+        "conv2d: groups must be positive and divide the channels of x {}, got {}", x, groups);
+  check(w.rank() == 4 && w.size(3) == x.size(3) / groups,
+        "conv2d: weight must be [Cout, KH, KW, {}] to match x {}{}, got {}", x.size(3) / groups, x,
+        groups == 1 ? "" : format(" in {} groups", groups), w);
+  check(w.size(0) % groups == 0, "conv2d: groups must divide the weight's Cout, got {} groups and {}", groups, w);
   check(w.dtype() == x.dtype() && w.device() == x.device(),
         "conv2d: weight must have the dtype and device of x {}, got {}", x, w);
   if (bias) {
@@ -21,12 +26,11 @@ Tensor conv2d(const Tensor& x, const Tensor& w, const Tensor& bias, Conv2dOption
     check(bias.dtype() == x.dtype() && bias.device() == x.device(),
           "conv2d: bias must have the dtype and device of x {}, got {}", x, bias);
   }
-  check(options.stride >= 1 && options.padding >= 0,
-        "conv2d: stride must be at least 1 and padding not negative, got stride {} and padding {}", options.stride,
-        options.padding);
-  check(w.size(1) >= 1 && w.size(2) >= 1 && x.size(1) + 2 * options.padding >= w.size(1) &&
-            x.size(2) + 2 * options.padding >= w.size(2),
-        "conv2d: the window of weight {} must fit into x {} with padding {}", w, x, options.padding);
+  check(
+      options.stride >= 1 && options.dilation >= 1 && options.padding >= 0,
+      "conv2d: stride and dilation must be at least 1 and padding not negative, got stride {}, dilation {} and padding "
+      "{}",
+      options.stride, options.dilation, options.padding);
 
   const Conv2d p{.n = x.size(0),
                  .h = x.size(1),
@@ -38,7 +42,13 @@ Tensor conv2d(const Tensor& x, const Tensor& w, const Tensor& bias, Conv2dOption
                  .stride_h = options.stride,
                  .stride_w = options.stride,
                  .pad_h = options.padding,
-                 .pad_w = options.padding};
+                 .pad_w = options.padding,
+                 .dilation_h = options.dilation,
+                 .dilation_w = options.dilation,
+                 .groups = groups};
+  check(p.kh >= 1 && p.kw >= 1 && p.h + 2 * p.pad_h >= p.reach_h() && p.w + 2 * p.pad_w >= p.reach_w(),
+        "conv2d: the window of weight {} must fit into x {} with padding {}{}", w, x, options.padding,
+        options.dilation == 1 ? "" : format(" at dilation {}", options.dilation));
   Tensor y = empty({p.n, p.out_h(), p.out_w(), p.cout}, x.dtype(), x.device());
   on(x.device(), x.dtype(), "conv2d", Floats{}, [&]<class T>(auto dev, T) {
     conv2d_forward(dev, p, x.data<T>(), w.data<T>(), static_cast<const T*>(data_or_null<T>(bias)), y.data<T>());

@@ -26,7 +26,7 @@
 namespace holt::cudnn {
 namespace {
 
-using Key = std::array<int64_t, 15>;
+using Key = std::array<int64_t, 18>;
 Key key_of(const Problem& p) {
   const Conv2d& c = p.conv;
   return {static_cast<int64_t>(p.direction),
@@ -42,6 +42,9 @@ Key key_of(const Problem& p) {
           c.stride_w,
           c.pad_h,
           c.pad_w,
+          c.dilation_h,
+          c.dilation_w,
+          c.groups,
           c.relu + 2 * p.bias,
           p.tf32};
 }

@@ -71,10 +71,13 @@ class Graph : public fe::graph::Graph {
 
   void add_operations(const Problem& p) {
     const Conv2d& c = p.conv;
-    const auto x = channels_last("x", kX, c.n, c.h, c.w, c.cin), w = channels_last("w", kW, c.cout, c.kh, c.kw, c.cin),
+    const auto x = channels_last("x", kX, c.n, c.h, c.w, c.cin),
+               w = channels_last("w", kW, c.cout, c.kh, c.kw, c.group_in()),
                y = channels_last("y", kY, c.n, c.out_h(), c.out_w(), c.cout);
     const auto set_window = [&](auto attributes) {
-      return attributes.set_padding({c.pad_h, c.pad_w}).set_stride({c.stride_h, c.stride_w}).set_dilation({1, 1});
+      return attributes.set_padding({c.pad_h, c.pad_w})
+          .set_stride({c.stride_h, c.stride_w})
+          .set_dilation({c.dilation_h, c.dilation_w});
     };
     switch (p.direction) {
       case Direction::forward: {
@@ -120,9 +123,12 @@ const char* name(Direction d) {
 
 std::string to_string(const Problem& p) {
   const Conv2d& c = p.conv;
-  return format("{} {} [{}, {}, {}, {}]->{} {}x{} stride {}x{} pad {}x{}{}{}{}", name(p.direction), p.dtype, c.n, c.h,
-                c.w, c.cin, c.cout, c.kh, c.kw, c.stride_h, c.stride_w, c.pad_h, c.pad_w, p.bias ? " bias" : "",
-                c.relu ? " relu" : "", p.tf32 ? " tf32" : "");
+  const bool dilated = c.dilation_h != 1 || c.dilation_w != 1;
+  return format("{} {} [{}, {}, {}, {}]->{} {}x{} stride {}x{} pad {}x{}{}{}{}{}{}", name(p.direction), p.dtype, c.n,
+                c.h, c.w, c.cin, c.cout, c.kh, c.kw, c.stride_h, c.stride_w, c.pad_h, c.pad_w,
+                dilated ? format(" dilation {}x{}", c.dilation_h, c.dilation_w) : "",
+                c.groups == 1 ? "" : format(" groups {}", c.groups), p.bias ? " bias" : "", c.relu ? " relu" : "",
+                p.tf32 ? " tf32" : "");
 }
 
 struct Plan::State {

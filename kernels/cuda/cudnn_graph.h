@@ -2,7 +2,8 @@
 // cudnn-frontend.
 //
 // Layout: cuDNN names the axes N, C, H, W whatever the memory order; the strides say NHWC, and weights
-// [Cout, KH, KW, Cin] are K, C, R, S with channels last. Sums are float for every dtype.
+// [Cout, KH, KW, Cin/G] are K, C, R, S with channels last; it takes the number of groups from C. Sums are float for
+// every dtype.
 //
 // Which engines may serve is holt's numerical contract (conv2d.h), not cuDNN's: by their numerical notes are left out
 //   NONDETERMINISTIC                                    the same bits every time

@@ -15,18 +15,24 @@ void for_each_product(const Conv2d& p, F&& f) {
       for (int64_t j = 0; j < OW; ++j)
         for (int64_t u = 0; u < p.kh; ++u)
           for (int64_t v = 0; v < p.kw; ++v) {
-            const int64_t a = i * p.stride_h + u - p.pad_h, b = j * p.stride_w + v - p.pad_w;
+            const int64_t a = i * p.stride_h + u * p.dilation_h - p.pad_h,
+                          b = j * p.stride_w + v * p.dilation_w - p.pad_w;
             if (a < 0 || a >= p.h || b < 0 || b >= p.w) continue;
-            for (int64_t o = 0; o < p.cout; ++o)
-              for (int64_t c = 0; c < p.cin; ++c)
-                f(((n * OH + i) * OW + j) * p.cout + o, ((n * p.h + a) * p.w + b) * p.cin + c,
-                  ((o * p.kh + u) * p.kw + v) * p.cin + c);
+            for (int64_t g = 0; g < p.groups; ++g)
+              for (int64_t o = g * (p.cout / p.groups); o < (g + 1) * (p.cout / p.groups); ++o)
+                for (int64_t c = 0; c < p.cin / p.groups; ++c)
+                  f(((n * OH + i) * OW + j) * p.cout + o,
+                    ((n * p.h + a) * p.w + b) * p.cin + g * (p.cin / p.groups) + c,
+                    ((o * p.kh + u) * p.kw + v) * (p.cin / p.groups) + c);
           }
 }
 
 inline std::string describe(const Conv2d& p) {
-  return format("[{}, {}, {}, {}]->{} {}x{} stride {}x{} pad {}x{}{}", p.n, p.h, p.w, p.cin, p.cout, p.kh, p.kw,
-                p.stride_h, p.stride_w, p.pad_h, p.pad_w, p.relu ? " relu" : "");
+  const bool dilated = p.dilation_h != 1 || p.dilation_w != 1;
+  return format("[{}, {}, {}, {}]->{} {}x{} stride {}x{} pad {}x{}{}{}{}", p.n, p.h, p.w, p.cin, p.cout, p.kh, p.kw,
+                p.stride_h, p.stride_w, p.pad_h, p.pad_w,
+                dilated ? format(" dilation {}x{}", p.dilation_h, p.dilation_w) : "",
+                p.groups == 1 ? "" : format(" groups {}", p.groups), p.relu ? " relu" : "");
 }
 
 inline void finish(Case& c, const Conv2d& p) {
@@ -39,7 +45,7 @@ inline Case conv2d_forward_case(const Conv2d& p, DType t, bool bias) {
   c.args = {{"x", Argument::in, t, p.x_size(), uniform_values(1)},
             {"w", Argument::in, t, p.w_size(), uniform_values(2)},
             {"bias", Argument::in, t, bias ? p.cout : -1, uniform_values(3)},
-            {"y", Argument::out, t, p.y_size(), {}, p.kh * p.kw * p.cin + 1}};
+            {"y", Argument::out, t, p.y_size(), {}, p.kh * p.kw * p.group_in() + 1}};
   c.reference = [=](Values& v) {
     for (size_t i = 0; i < v[3].size(); ++i) v[3][i] = bias ? v[2][i % p.cout] : 0;
     for_each_product(p, [&](int64_t y, int64_t x, int64_t w) { v[3][y] += v[0][x] * v[1][w]; });
@@ -61,7 +67,7 @@ inline Case conv2d_backward_data_case(const Conv2d& p, DType t) {
   Case c{"conv2d_backward_data", describe(p), t};
   c.args = {{"dy", Argument::in, t, p.y_size(), uniform_values(4)},
             {"w", Argument::in, t, p.w_size(), uniform_values(5)},
-            {"dx", Argument::out, t, p.x_size(), {}, p.kh * p.kw * p.cout}};
+            {"dx", Argument::out, t, p.x_size(), {}, p.kh * p.kw * p.group_out()}};
   c.reference = [=](Values& v) {
     std::fill(v[2].begin(), v[2].end(), 0);
     for_each_product(p, [&](int64_t y, int64_t x, int64_t w) { v[2][x] += v[0][y] * v[1][w]; });
@@ -101,6 +107,13 @@ inline Conv2d square_conv(int64_t n, int64_t size, int64_t cin, int64_t cout, in
   return {n, size, size, cin, cout, k, k, stride, stride, pad, pad};
 }
 
+// The same, in groups, dilated.
+inline Conv2d grouped(Conv2d p, int64_t groups, int64_t dilation = 1) {
+  p.groups = groups;
+  p.dilation_h = p.dilation_w = dilation;
+  return p;
+}
+
 inline std::vector<Case> conv2d_cases(Scope scope) {
   std::vector<Case> cases;
   const auto all_three = [&](const Conv2d& p, DType t, bool bias = false) {
@@ -122,6 +135,9 @@ inline std::vector<Case> conv2d_cases(Scope scope) {
                               square_conv(128, 14, 32, 32, 3, 1, 1), square_conv(128, 14, 32, 64, 3, 2, 1),
                               square_conv(128, 7, 64, 64, 3, 1, 1)})  // resnet8 on Fashion-MNIST, batch 128
         all_three(p, t);
+      for (const Conv2d& p : {grouped(square_conv(16, 56, 128, 128, 3, 1, 1), 32),    // ResNeXt-50 32×4d
+                              grouped(square_conv(16, 56, 144, 144, 3, 1, 1), 144)})  // MobileNetV2's depthwise
+        all_three(p, t);
     }
     return cases;
   }
@@ -129,6 +145,8 @@ inline std::vector<Case> conv2d_cases(Scope scope) {
     for (DType t : {DType::f32, DType::bf16}) {
       all_three(square_conv(1, 5, 3, 4, 3, 2, 1), t);
       all_three(square_conv(1, 5, 8, 8, 3, 1, 1), t);
+      all_three(grouped(square_conv(1, 5, 4, 4, 3, 1, 1), 4), t);
+      all_three(grouped(square_conv(1, 5, 16, 16, 3, 1, 1), 2), t);
     }
     return cases;
   }
@@ -148,10 +166,24 @@ inline std::vector<Case> conv2d_cases(Scope scope) {
     all_three(square_conv(2, 10, 6, 5, 3, 3, 0), t);         // rows and columns that no window reaches
     all_three({2, 5, 11, 8, 8, 2, 3, 1, 2, 0, 1}, t, true);  // axes that differ in everything
     all_three({1, 1, 65, 8, 16, 1, 5, 1, 1, 0, 2}, t);
+    all_three(grouped(square_conv(2, 7, 12, 12, 3, 1, 1), 12), t, true);     // depthwise
+    all_three(grouped(square_conv(2, 9, 33, 66, 3, 2, 1), 33), t);           // two outputs a channel, strided
+    all_three(grouped(square_conv(1, 12, 16, 16, 3, 1, 4), 16, 4), t);       // depthwise, dilated
+    all_three(grouped(square_conv(2, 7, 32, 48, 3, 1, 1), 2), t, true);      // 16 and 24 channels a group: vectors
+    all_three(grouped(square_conv(2, 7, 18, 30, 3, 1, 1), 3), t, true);      // 6 and 10: none
+    all_three(grouped(square_conv(1, 6, 144, 216, 1, 1, 0), 2), t);          // more than a tile a group
+    all_three(grouped(square_conv(2, 11, 24, 16, 3, 2, 2), 8, 2), t, true);  // all at once
+    all_three(grouped(square_conv(2, 11, 8, 8, 3, 1, 2), 1, 2), t);          // dilated only
+    Conv2d oblong = {2, 9, 14, 8, 16, 2, 3, 2, 1, 1, 3};                     // axes that differ in everything
+    oblong.dilation_h = 2, oblong.dilation_w = 3, oblong.groups = 4;
+    all_three(oblong, t, true);
+    all_three(grouped(square_conv(0, 6, 4, 4, 3, 1, 1), 4), t);
+    all_three(grouped(square_conv(2, 6, 0, 4, 3, 1, 1), 4), t, true);
     Conv2d relu = square_conv(2, 6, 8, 24, 3, 1, 1);
     relu.relu = true;
     all_three(relu, t);
     all_three(relu, t, true);
+    all_three(grouped(relu, 4), t, true);
   }
   all_three(square_conv(2, 14, 64, 64, 3, 1, 1), DType::f32);  // ResNet's, as far as the emulator is patient
   all_three(square_conv(2, 14, 64, 64, 3, 1, 1), DType::bf16);
@@ -168,6 +200,12 @@ inline std::vector<Gradient> conv2d_gradients() {
                      return conv2d(in[0], in[1], in[2], {stride, padding});
                    },
                    {random({2, 5, 6, 3}), random({4, 3, 2, 3}), random({4})}});
+  const Conv2dOptions options[] = {{.groups = 2}, {2, 1, 1, 4}, {.dilation = 2}, {2, 2, 2, 2}};
+  for (const Conv2dOptions& o : options)
+    all.push_back(
+        {format("conv2d stride {} padding {} dilation {} groups {}", o.stride, o.padding, o.dilation, o.groups),
+         [=](const std::vector<Tensor>& in) { return conv2d(in[0], in[1], in[2], o); },
+         {random({2, 5, 6, 4}), random({4, 3, 2, 4 / o.groups}), random({4})}});
   all.push_back({"conv2d without bias",
                  [](const std::vector<Tensor>& in) { return conv2d(in[0], in[1]); },
                  {random({1, 3, 3, 2}), random({2, 3, 3, 2})}});

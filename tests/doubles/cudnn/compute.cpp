@@ -36,19 +36,21 @@ void store(const Tensor& t, void* p, const std::vector<double>& values) {
 template <class F>
 void for_each_product(const Graph& g, F&& f) {
   const auto [N, C, H, W] = g.x.dims;
-  const auto [K, C2, R, S] = g.w.dims;
+  const auto [K, in, R, S] = g.w.dims;
+  const int64_t out = K / (C / in);  // of a group
   const int64_t P = g.y.dims[2], Q = g.y.dims[3];
   for (int64_t n = 0; n < N; ++n)
     for (int64_t p = 0; p < P; ++p)
       for (int64_t q = 0; q < Q; ++q)
         for (int64_t r = 0; r < R; ++r)
           for (int64_t s = 0; s < S; ++s) {
-            const int64_t h = p * g.window.stride[0] + r - g.window.pre[0],
-                          w = q * g.window.stride[1] + s - g.window.pre[1];
+            const int64_t h = p * g.window.stride[0] + r * g.window.dilation[0] - g.window.pre[0],
+                          w = q * g.window.stride[1] + s * g.window.dilation[1] - g.window.pre[1];
             if (h < 0 || h >= H || w < 0 || w >= W) continue;
             for (int64_t k = 0; k < K; ++k)
-              for (int64_t c = 0; c < C; ++c)
-                f(((n * P + p) * Q + q) * K + k, ((n * H + h) * W + w) * C + c, ((k * R + r) * S + s) * C + c);
+              for (int64_t c = 0; c < in; ++c)
+                f(((n * P + p) * Q + q) * K + k, ((n * H + h) * W + w) * C + k / out * in + c,
+                  ((k * R + r) * S + s) * in + c);
           }
 }
 

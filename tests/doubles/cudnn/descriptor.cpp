@@ -143,8 +143,7 @@ void check_window(const Descriptor& d) {
                 given(d, CUDNN_ATTR_CONVOLUTION_POST_PADDINGS).as<int64_t>(i) >= 0,
             "a padding is negative");
     require(given(d, CUDNN_ATTR_CONVOLUTION_FILTER_STRIDES).as<int64_t>(i) >= 1, "a stride is not positive");
-    require(given(d, CUDNN_ATTR_CONVOLUTION_DILATIONS).as<int64_t>(i) == 1, "a dilation is not 1",
-            CUDNN_STATUS_NOT_SUPPORTED);
+    require(given(d, CUDNN_ATTR_CONVOLUTION_DILATIONS).as<int64_t>(i) >= 1, "a dilation is not positive");
   }
 }
 

@@ -14,11 +14,12 @@ std::vector<Tensor> Graph::tensors() const {
 
 void check_sizes(const Graph& g) {
   const auto &x = g.x.dims, &w = g.w.dims, &y = g.y.dims;
-  require(x[1] == w[1], "the weights' input channels are not the image's");
+  require(w[1] >= 1 && x[1] % w[1] == 0, "the weights' input channels do not divide the image's into groups");
+  require(w[0] % (x[1] / w[1]) == 0, "the groups do not divide the weights' output channels");
   require(y[0] == x[0], "the result's batch is not the image's");
   require(y[1] == w[0], "the result's channels are not the weights' output channels");
   for (size_t i = 0; i < 2; ++i) {
-    const int64_t reach = x[2 + i] + g.window.pre[i] + g.window.post[i] - w[2 + i];
+    const int64_t reach = x[2 + i] + g.window.pre[i] + g.window.post[i] - ((w[2 + i] - 1) * g.window.dilation[i] + 1);
     require(reach >= 0, "the window does not fit into the padded image");
     require(y[2 + i] == reach / g.window.stride[i] + 1,
             "the result's size is not what window, stride and padding give");
