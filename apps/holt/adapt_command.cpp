@@ -21,6 +21,11 @@ void add_adapt(CLI::App& program, Action& action) {
   AdaptOptions& o = f->options;
   const AddOption add(*c);
   add("In and out", "--model", o.model, "FILE", "The model to adapt: a file, or the run folder of holt train", {});
+  add("In and out", "--weights", o.weights, "FILE",
+      "Pretrained weights instead: safetensors or .pth with names of torchvision, timm or Hugging Face", {});
+  add("In and out", "--classes", o.classes, "FILE", "Names of their classes, one a line, as the folders have them", {});
+  add("In and out", "--image-size", o.image_size, "N", "Side of the images for --weights; 0: what they say, or 224",
+      integer(0));
   add("In and out", "--data", o.data, "DIR", "Folder DIR/CLASS/IMAGE; classes without a folder count as missing", {});
   add("In and out", "--out", o.out, "FILE", "Where the adapted model goes", {});
   c->add_flag("--overwrite", o.overwrite, "Replace that file, if it exists")->group("In and out");
@@ -63,8 +68,10 @@ void add_adapt(CLI::App& program, Action& action) {
       apply(f->compute);
       if (f->list_methods) return list_methods();
       const AdaptOptions& given = f->options;
-      check(!given.model.empty() && !given.data.empty() && !given.out.empty(),
-            "adapt: --model, --data and --out are needed; 'holt adapt --help' shows an example");
+      check(given.model.empty() != given.weights.empty() && !given.data.empty() && !given.out.empty(),
+            "adapt: --model (or --weights), --data and --out are needed; 'holt adapt --help' shows an example");
+      check(given.weights.empty() == given.classes.empty(),
+            "adapt: --weights and --classes belong together: the folders are named by classes");
       f->options.device = parse_device(f->compute.device);
       f->options.precision = parse_dtype(f->compute.precision);
       return run_adapt(f->options);

@@ -7,6 +7,7 @@
 
 #include "apps/holt/interrupt.h"
 #include "apps/holt/model_file.h"
+#include "apps/holt/pretrained.h"
 #include "apps/holt/progress.h"
 #include "core/autocast.h"
 #include "core/file_lock.h"
@@ -111,13 +112,19 @@ double choose_gamma(const AdaptOptions& o, nn::Model& source, const Task& task, 
                            task.split.mask(task.classes()));
 }
 
+LoadedClassifier load_to_adapt(const AdaptOptions& o, const std::string& path) {
+  if (o.weights.empty()) return load_for_use(path, o.device);
+  return use_pretrained(path, {.classes = read_class_names(o.classes), .height = o.image_size, .width = o.image_size},
+                        o.device);
+}
+
 }  // namespace
 
 int run_adapt(const AdaptOptions& o) {
-  const std::string path = model_file("adapt", o.model);
+  const std::string path = o.weights.empty() ? model_file("adapt", o.model) : o.weights;
   check_output(o, path);
   const FileLock lock("adapt", o.out);
-  LoadedClassifier loaded = load_for_use(path, o.device);
+  LoadedClassifier loaded = load_to_adapt(o, path);
   const nn::ModelConfig config = loaded.classifier.model->config();
   check(!loaded.classifier.correction && !loaded.classifier.gate && loaded.classifier.gamma == 0,
         "adapt: {} is adapted already; start from the model that it was made of", path);

@@ -9,6 +9,8 @@ namespace holt::app {
 
 struct AdaptOptions {
   std::string model, data, out;
+  std::string weights, classes;  ///< pretrained weights in place of a model, and a file that names their classes
+  int64_t image_size = 0;        ///< of those; 0: the file's
   std::string method = "holt", select = "none", calibrate = "none";
   std::string fit;  ///< crop or whole; "": what the model's file says
   std::vector<std::string> sets;

@@ -13,6 +13,7 @@ void add_bench(CLI::App& program, Action& action);
 void add_data(CLI::App& program, Action& action);
 void add_info(CLI::App& program, Action& action);
 void add_transfer(CLI::App& program, Action& action);
+void add_weights(CLI::App& program, Action& action);
 
 /// --device, --precision and --threads, the same in every command that computes.
 struct ComputeFlags {

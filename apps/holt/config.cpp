@@ -12,6 +12,7 @@ void each(Config& c, F&& f) {
   f("limit_train", c.limit_train);
   f("limit_test", c.limit_test);
   f("model", c.model);
+  f("weights", c.weights);
   f("epochs", c.epochs);
   f("max_steps", c.max_steps);
   f("batch", c.batch);
@@ -35,7 +36,7 @@ void to_json(nlohmann::json& j, const TrainConfig& c) {
 }
 void from_json(const nlohmann::json& j, TrainConfig& c) {
   each(c, [&](const std::string& key, auto& member) {
-    if (key == "precision" && !j.contains(key)) return;  // a checkpoint from before there was a choice
+    if ((key == "precision" || key == "weights") && !j.contains(key)) return;  // from before there was a choice
     j.at(key).get_to(member);
   });
 }

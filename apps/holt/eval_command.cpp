@@ -4,6 +4,7 @@
 
 #include "apps/holt/commands.h"
 #include "apps/holt/model_file.h"
+#include "apps/holt/pretrained.h"
 #include "apps/holt/source.h"
 #include "core/autocast.h"
 #include "kernels/error.h"
@@ -13,7 +14,7 @@ namespace holt::app {
 namespace {
 
 struct EvalFlags {
-  std::string model = "runs/fashion-resnet8", data = "fashion", data_dir, part = "test";
+  std::string model = "runs/fashion-resnet8", weights, classes, data = "fashion", data_dir, part = "test";
   int64_t limit = 0, batch = 500;
   ComputeFlags compute;
   bool json = false;
@@ -31,12 +32,25 @@ nn::Scores scores(const transfer::Classifier& c, data::Loader::Epoch batches, De
   return s;
 }
 
+// Pretrained weights know neither names of classes nor, if they are a ResNet's, a size of images: those are the data's.
+transfer::LoadedClassifier load_for_eval(const EvalFlags& f, const std::string& path, const data::Dataset& d,
+                                         Device device) {
+  if (f.weights.empty()) return load_for_use(path, device);
+  return use_pretrained(path,
+                        {.classes = f.classes.empty() ? d.classes : read_class_names(f.classes),
+                         .height = d.images.size(1),
+                         .width = d.images.size(2),
+                         .channels = d.images.size(3)},
+                        device);
+}
+
 int evaluate(const EvalFlags& f) {
+  check(f.classes.empty() || !f.weights.empty(), "eval: --classes names the classes of --weights");
   const Device device = parse_device(f.compute.device);
-  const std::string path = model_file("eval", f.model);
-  const transfer::LoadedClassifier loaded = load_for_use(path, device);
+  const std::string path = f.weights.empty() ? model_file("eval", f.model) : f.weights;
   Source source = load_source(f.data, f.part == "train" ? Part::train : Part::test, f.data_dir, f.limit);
   const data::Dataset& d = source.dataset;
+  const transfer::LoadedClassifier loaded = load_for_eval(f, path, d, device);
   const nn::ModelConfig& c = loaded.classifier.model->config();
   const Shape wanted{d.size(), c.height, c.width, c.channels};
   check(d.images.shape() == wanted, "eval: {} wants images of {}×{}×{}, those of {} are {}×{}×{}", path, c.height,
@@ -82,6 +96,9 @@ void add_eval(CLI::App& program, Action& action) {
   auto f = std::make_shared<EvalFlags>();
   const AddOption add(*c);
   add("Model", "--model", f->model, "FILE", "Model or checkpoint, or the run folder that holds it", {});
+  add("Model", "--weights", f->weights, "FILE",
+      "Pretrained weights instead: safetensors or .pth with names of torchvision, timm or Hugging Face", {});
+  add("Model", "--classes", f->classes, "FILE", "Names of their classes, one a line [the data's]", {});
   add("Data", "--data", f->data, "NAME", "Data set: fashion (Fashion-MNIST)", one_of(source_names()));
   add("Data", "--data-dir", f->data_dir, "DIR", "Folder with its files, if not where the package puts them", {});
   add("Data", "--part", f->part, "NAME", "test or train", one_of({"test", "train"}));

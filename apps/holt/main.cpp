@@ -34,6 +34,7 @@ int main(int argc, char** argv) {
   app::add_eval(program, action);
   app::add_data(program, action);
   app::add_bench(program, action);
+  app::add_weights(program, action);
   app::add_info(program, action);
   program.set_version_flag("--version", format("holt {} ({})", build_info().version, build_info().commit),
                            "Print version and commit");
@@ -44,6 +45,7 @@ int main(int argc, char** argv) {
       "  holt eval --model runs/fashion-resnet8\n"
       "  holt adapt --model photos.safetensors --data mine --out adapted.safetensors\n"
       "  holt predict --model adapted.safetensors new/*.jpg\n"
+      "  holt weights inspect resnet50.pth\n"
       "  holt info --peaks              what this build and this machine can do\n"
       "\n"
       "holt COMMAND --help explains a command. Exit codes: 0 done, 1 failed, 2 wrong command line.");

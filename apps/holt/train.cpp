@@ -9,6 +9,7 @@
 
 #include "apps/holt/checkpoint.h"
 #include "apps/holt/interrupt.h"
+#include "apps/holt/pretrained.h"
 #include "apps/holt/progress.h"
 #include "apps/holt/run_folder.h"
 #include "apps/holt/source.h"
@@ -49,6 +50,10 @@ class Run {
     usage_ = {train_.dataset().classes, n.mean, n.std};
     Generator generator(config_.seed);
     model_ = nn::make_model(m, generator);
+    if (!config_.weights.empty() && !from) {
+      const nn::Weights weights = nn::read_weights(config_.weights);
+      start_ = described(weights, nn::load_weights(weights, *model_));
+    }
     model_->to(device_);
     optimizer_ = make_optimizer();
     if (precision_ == DType::f16) optimizer_->use(nn::GradScaler(device_));
@@ -87,7 +92,7 @@ class Run {
         return 128 + interrupt.signal();
       }
     nn::save_model(folder_.model(), *model_, nn::to_metadata(usage_));
-    progress_.line(format("done in {}: test accuracy {:.2f} %{}", clock_time(seconds_since(start_)),
+    progress_.line(format("done in {}: test accuracy {:.2f} %{}", clock_time(seconds_since(begin_)),
                           100 * at_.last_accuracy,
                           at_.best_epoch + 1 < at_.epoch
                               ? format(" (best: {:.2f} % in epoch {})", 100 * at_.best_accuracy, at_.best_epoch + 1)
@@ -156,6 +161,7 @@ class Run {
                           model_->parameter_count()));
     progress_.line(format("  {}, learning rate {} ({}), batch {}, {} epochs = {} steps", config_.optimizer, config_.lr,
                           config_.schedule, config_.batch, config_.epochs, total_));
+    for (const std::string& line : start_) progress_.line("  " + line);
     if (resumed) progress_.line(format("  continuing in epoch {} after step {}", at_.epoch + 1, at_.step));
     if (at_.threads != omp_get_max_threads() && resumed && !finished())
       progress_.line(format("  note: until here it had {} threads; with {} the last digits may differ", at_.threads,
@@ -267,11 +273,12 @@ class Run {
   data::Loader train_, test_;
   nn::Usage usage_;
   std::unique_ptr<nn::Model> model_;
+  std::vector<std::string> start_;  // what is to say of pretrained weights
   std::unique_ptr<nn::Optimizer> optimizer_;
   Position at_;
   int64_t total_ = 0;  // steps of the whole run
   double step_seconds_ = 0, test_seconds_ = -1;
-  Clock::time_point start_ = Clock::now();
+  Clock::time_point begin_ = Clock::now();
 };
 
 }  // namespace

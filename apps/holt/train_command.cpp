@@ -51,7 +51,7 @@ void check_agrees(const TrainFlags& f, const TrainConfig& run) {
 }  // namespace
 
 void add_train(CLI::App& program, Action& action) {
-  CLI::App* c = program.add_subcommand("train", "Train an image classifier from scratch");
+  CLI::App* c = program.add_subcommand("train", "Train an image classifier, from scratch or from pretrained weights");
   auto f = std::make_shared<TrainFlags>();
   TrainConfig& t = f->options.config;
   const auto add = [&](const char* group, const std::string& flag, auto& value, const char* type,
@@ -73,6 +73,11 @@ void add_train(CLI::App& program, Action& action) {
 
   add("Model", "model", t.model, "NAME", "One of " + model_list() + "; options behind a colon: resnet8:shortcut=B",
       model_name());
+  add("Model", "weights", t.weights, "FILE",
+      "Start from pretrained weights: safetensors or .pth with names of torchvision, timm or Hugging Face, or a model "
+      "of "
+      "holt",
+      {});
 
   add("Training", "epochs", t.epochs, "N", "How often to go through the training images", integer(1));
   add("Training", "max-steps", t.max_steps, "N", "End after N steps, and the schedule with them; 0: no limit",
@@ -124,6 +129,7 @@ void add_train(CLI::App& program, Action& action) {
       "  holt train --resume                                  go on after Ctrl-C, a crash or a reboot\n"
       "  holt train --model resnet20 --epochs 20 --out runs/deep\n"
       "  holt train --optimizer adamw --lr 0.002 --schedule constant --out runs/adamw\n"
+      "  holt train --model resnet18 --weights resnet18.pth --lr 0.01 --out runs/tuned\n"
       "  holt train --device simt --limit-train 200 --limit-test 200 --max-steps 3 --out runs/simt");
 
   c->callback([f, &action] {
