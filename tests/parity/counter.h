@@ -41,9 +41,9 @@ inline Tensor counter_weight(const std::string& name, const Shape& shape) {
 }
 
 /// [N, size, size, 3]
-inline Tensor counter_images(int step, int64_t n, int64_t size) {
+inline Tensor counter_images(int step, int64_t n, int64_t size, int seed = 0) {
   const Tensor t = empty({n, size, size, 3});
-  const uint64_t stream = fnv1a(format("images.{}", step));
+  const uint64_t stream = fnv1a(format("images.{}.{}", seed, step));
   for (int64_t i = 0; i < t.numel(); ++i) t.data<float>()[i] = (2 * counter_uniform(stream, i) - 1) * 2;
   return t;
 }

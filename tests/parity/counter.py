@@ -50,9 +50,9 @@ def weight(name, shape):
     return s * np.float32(2.0**-k)
 
 
-def images(step, n, size):
+def images(step, n, size, seed=0):
     """NCHW, but numbered as NHWC."""
-    u = uniform(f"images.{step}", (n, size, size, 3))
+    u = uniform(f"images.{seed}.{step}", (n, size, size, 3))
     return np.ascontiguousarray(((u * np.float32(2) - np.float32(1)) * np.float32(2)).transpose(0, 3, 1, 2))
 
 
