@@ -103,7 +103,7 @@ TEST(ViT, RunsIn16Bits) {
 
 TEST(ViT, ABlockAloneIsItsBranch) {
   Generator g(1);
-  ViTBlock block(16, 2, 0, g);
+  ViTBlock block({.features = 16, .heads = 2}, 0, g);
   const Tensor x = uniform({2, 5, 16}, -1, 1, g);
   const Tensor mid = x + block.attn(block.norm1(x));
   const auto a = values(block(x)), b = values(mid + block.mlp(block.norm2(mid)));

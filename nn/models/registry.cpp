@@ -2,6 +2,7 @@
 
 #include <charconv>
 
+#include "nn/models/clip_vit.h"
 #include "nn/models/lenet.h"
 #include "nn/models/mlp.h"
 #include "nn/models/resnet.h"
@@ -71,6 +72,21 @@ ModelEntry vision_transformer(const char* size, ViTOptions o) {
           }};
 }
 
+// A CLIP image tower: "clip_vit_b_16".
+ModelEntry clip_tower(const char* size, ViTOptions o) {
+  std::vector<ModelOption> options = imagenet_options();
+  options.push_back({"head", "", "safetensors with class_embeddings [classes, 512] for zero-shot classification"});
+  return {format("clip_vit_{}_{}", size, o.patch),
+          format("CLIP's image tower (Radford et al. 2021), {} features, {} blocks, patches of {}×{}", o.features,
+                 o.depth, o.patch, o.patch),
+          std::move(options), [=](const ModelConfig& c, Generator& g) {
+            ViTOptions tower = o;
+            tower.drop_path = number<double>(c, "drop_path", 0, 0.99);
+            tower.dropout = number<double>(c, "dropout", 0, 0.99);
+            return make_clip_vit(c, tower, g);
+          }};
+}
+
 template <class T, class F>
 std::string names(const std::vector<T>& list, F&& name) {
   std::string text;
@@ -107,6 +123,8 @@ const std::vector<ModelEntry>& models() {
       vision_transformer("b", {.patch = 16, .features = 768, .depth = 12, .heads = 12}),
       vision_transformer("b", {.patch = 32, .features = 768, .depth = 12, .heads = 12}),
       vision_transformer("l", {.patch = 16, .features = 1024, .depth = 24, .heads = 16}),
+      clip_tower("b", {.patch = 16, .features = 768, .depth = 12, .heads = 12}),
+      clip_tower("b", {.patch = 32, .features = 768, .depth = 12, .heads = 12}),
   };
   return all;
 }

@@ -8,8 +8,6 @@
 namespace holt::nn {
 namespace {
 
-constexpr double kEps = 1e-6;  // timm's; torch.nn.LayerNorm has 1e-5
-
 // timm: weights from a normal distribution with std 0.02, cut at ±2 (not at two standard deviations); biases 0.
 void draw(Linear& layer, Generator& g) {
   layer.weight = init::parameter(init::truncated_normal(layer.weight.shape(), g, 0, 0.02));
@@ -38,13 +36,17 @@ std::vector<double> cubic_weights(int64_t from, int64_t to) {
 
 }  // namespace
 
-ViTMlp::ViTMlp(int64_t features, int64_t hidden, Generator& g) : fc1(features, hidden, g), fc2(hidden, features, g) {
+ViTMlp::ViTMlp(int64_t features, int64_t hidden, Activation a, Generator& g)
+    : fc1(features, hidden, g), fc2(hidden, features, g), activation(a) {
   draw(fc1, g);
   draw(fc2, g);
 }
 
-ViTBlock::ViTBlock(int64_t features, int64_t heads, double drop_path, Generator& g)
-    : norm1(features, kEps), attn(features, heads, g), norm2(features, kEps), mlp(features, 4 * features, g) {
+ViTBlock::ViTBlock(const ViTOptions& o, double drop_path, Generator& g)
+    : norm1(o.features, o.eps),
+      attn(o.features, o.heads, g),
+      norm2(o.features, o.eps),
+      mlp(o.features, 4 * o.features, o.activation, g) {
   draw(attn.qkv, g);
   draw(attn.proj, g);
   if (drop_path > 0) {
@@ -78,25 +80,30 @@ Parts ViTBlock::parts() {
 ViT::ViT(ModelConfig c, ViTOptions o, Generator& g)
     : Cloneable(c),
       patch(o.patch),
-      proj(c.channels, o.features, static_cast<int>(o.patch), g, {.stride = static_cast<int>(o.patch)}),
-      norm(o.features, kEps),
+      proj(c.channels, o.features, static_cast<int>(o.patch), g,
+           {.stride = static_cast<int>(o.patch), .bias = o.patch_bias}),
+      norm(o.features, o.eps),
       dropout(o.dropout, g),
-      head(o.features, c.classes, g) {
+      head(o.representation ? o.representation : o.features, c.classes, g) {
   check(c.height % patch == 0 && c.width % patch == 0,
         "{}: images must be multiples of {} pixels high and wide, got {}×{}", c.name, patch, c.height, c.width);
   cls_token = init::parameter(normal({1, 1, o.features}, 0, 1e-6, g));
   pos_embed = init::parameter(init::truncated_normal({1, 1 + grid_height() * grid_width(), o.features}, g, 0, 0.02));
-  for (int64_t i = 0; i < o.depth; ++i)
-    blocks.emplace_back(o.features, o.heads, drop_path_of(i, o.depth, o.drop_path), g);
+  for (int64_t i = 0; i < o.depth; ++i) blocks.emplace_back(o, drop_path_of(i, o.depth, o.drop_path), g);
   draw(head, g);
 }
 
-Tensor ViT::features(const Tensor& images) {
+Tensor ViT::features(const Tensor& images) { return dropout(class_token(tokens(images))); }
+
+Tensor ViT::tokens(const Tensor& images) {
   check_images(images);
   const int64_t n = images.size(0), d = cls_token.size(2);
   const Tensor patches = proj(images).reshape({n, grid_height() * grid_width(), d});
   const Tensor first = cls_token + zeros({n, 1, d}, cls_token.dtype(), images.device());  // one for each image
-  Tensor x = concat({first.to(patches.dtype()), patches}, 1) + pos_embed.to(patches.dtype());
+  return concat({first.to(patches.dtype()), patches}, 1) + pos_embed.to(patches.dtype());
+}
+
+Tensor ViT::class_token(Tensor x) {
   Tensor normed = blocks.front().norm1(x), m;
   for (size_t i = 0; i < blocks.size(); ++i) {
     m = blocks[i].branch(x, normed);
@@ -104,9 +111,9 @@ Tensor ViT::features(const Tensor& images) {
     const LayerNorm& next = blocks[i + 1].norm1;
     std::tie(normed, x) = add_layer_norm(m, x, next.weight, next.bias, next.eps);
   }
-  const auto class_token = [](const Tensor& t) { return slice(t, 1, 0, 1); };
-  const Tensor f = add_layer_norm(class_token(m), class_token(x), norm.weight, norm.bias, norm.eps).first;
-  return dropout(f.reshape({n, d}));
+  const auto first = [](const Tensor& t) { return slice(t, 1, 0, 1); };
+  const Tensor f = add_layer_norm(first(m), first(x), norm.weight, norm.bias, norm.eps).first;
+  return f.reshape({f.size(0), f.size(2)});
 }
 
 Parts ViT::parts() {

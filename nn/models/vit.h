@@ -21,20 +21,31 @@
 
 namespace holt::nn {
 
-/// fc2(gelu(fc1(x))).
+/// fc2(activation(fc1(x))).
 class ViTMlp : public Cloneable<ViTMlp> {
  public:
-  ViTMlp(int64_t features, int64_t hidden, Generator&);
-  Tensor forward(const Tensor& x) override { return fc2(fc1(x, Activation::gelu)); }
+  ViTMlp(int64_t features, int64_t hidden, Activation, Generator&);
+  Tensor forward(const Tensor& x) override { return fc2(fc1(x, activation)); }
   Parts parts() override { return {.children = {{"fc1", &fc1}, {"fc2", &fc2}}}; }
   std::string label() const override { return "ViTMlp"; }
 
   Linear fc1, fc2;
+  Activation activation;
+};
+
+struct ViTOptions {
+  int64_t patch = 16, features = 768, depth = 12, heads = 12;
+  double drop_path = 0;  ///< of the last block; block i of n has i/(n − 1) of it (Huang et al. 2016, the linear rule)
+  double dropout = 0;    ///< before the classifier
+  double eps = 1e-6;     ///< of the norms: timm's; torch.nn.LayerNorm has 1e-5
+  bool patch_bias = true;      ///< whether the patches' convolution has a bias
+  int64_t representation = 0;  ///< features that the classifier sees, if not those of the blocks (0)
+  Activation activation = Activation::gelu;
 };
 
 class ViTBlock : public Cloneable<ViTBlock> {
  public:
-  ViTBlock(int64_t features, int64_t heads, double drop_path, Generator&);
+  ViTBlock(const ViTOptions&, double drop_path, Generator&);
   /// x [B, T, D] → the same.
   Tensor forward(const Tensor& x) override;
   /// The block with its first norm already taken and its last sum not yet made: `normed` is norm1(x); x becomes x +
@@ -48,12 +59,6 @@ class ViTBlock : public Cloneable<ViTBlock> {
   LayerNorm norm2;
   ViTMlp mlp;
   DropPath drop_path1, drop_path2;
-};
-
-struct ViTOptions {
-  int64_t patch = 16, features = 768, depth = 12, heads = 12;
-  double drop_path = 0;  ///< of the last block; block i of n has i/(n − 1) of it (Huang et al. 2016, the linear rule)
-  double dropout = 0;    ///< before the classifier
 };
 
 class ViT : public Cloneable<ViT, Model> {
@@ -73,6 +78,12 @@ class ViT : public Cloneable<ViT, Model> {
   LayerNorm norm;
   Dropout dropout;
   Linear head;
+
+ protected:
+  /// Images [N, H, W, channels] → [N, 1 + T, D], positions added.
+  Tensor tokens(const Tensor& images);
+  /// norm(class token) after all blocks: [N, 1 + T, D] → [N, D].
+  Tensor class_token(Tensor x);
 };
 
 /// The position embedding [1, 1 + h·w, D] of one grid of patches for another, [1, 1 + to_h·to_w, D]: the class token's
