@@ -3,8 +3,10 @@
 #include <algorithm>
 
 #include "kernels/activation.h"
+#include "kernels/matmul.h"
 #include "kernels/onednn.h"
 #include "kernels/via_float.h"
+#include "kernels/weight_sums.h"
 
 namespace holt {
 namespace {
@@ -75,6 +77,16 @@ void backward_weights_f64(const Conv2d& p, const double* dy, const double* x, do
   });
 }
 
+// With 1×1 windows dw = dyᵀ·x, and that product is faster than oneDNN's convolution where the sums are short or the
+// output has more channels than the input (ResNet-50 at 56²…7², one and two threads: 1.0 to 1.3 times as fast, in bf16
+// up to 1.4 times).
+template <class T>
+bool weights_by_product(const Conv2d& p) {
+  const bool pointwise = p.kh * p.kw == 1 && p.stride_h == 1 && p.stride_w == 1 && p.pad_h == 0 && p.pad_w == 0;
+  const int64_t pixels = p.h * p.w;
+  return pointwise && (std::is_same_v<T, float> ? pixels <= 14 * 14 || p.cout >= 4 * p.cin : pixels <= 28 * 28);
+}
+
 }  // namespace
 
 template <class B, class T>
@@ -120,6 +132,13 @@ void conv2d_backward_weights(B cpu, Conv2d p, const T* dy, const T* x, T* dw) {
   } else if (p.n == 0) {
     std::fill_n(dw, p.w_size(), T(0));
   } else if (onednn::computes(dtype_of<T>)) {
+    if constexpr (std::is_same_v<T, float> || std::is_same_v<T, bf16>) {
+      if (weights_by_product<T>(p))
+        return onednn::matmul(dtype_of<T>,
+                              {.batch = 1, .m = p.cout, .n = p.cin, .k = p.n * p.h * p.w, .transpose_a = true}, dy, x,
+                              nullptr, dw);
+      if (weight_sums::suits<T>(p)) return weight_sums::conv2d_backward_weights(p, dy, x, dw);
+    }
     onednn::conv2d_backward_weights(dtype_of<T>, p, dy, x, dw);
   } else if constexpr (!std::is_same_v<T, float>) {
     const Widened wdy(p.y_size(), dy), wx(p.x_size(), x);

@@ -187,6 +187,13 @@ inline std::vector<Case> conv2d_cases(Scope scope) {
   }
   all_three(square_conv(2, 14, 64, 64, 3, 1, 1), DType::f32);  // ResNet's, as far as the emulator is patient
   all_three(square_conv(2, 14, 64, 64, 3, 1, 1), DType::bf16);
+  for (DType t : {DType::f32, DType::bf16}) {  // channels in sixteens: the cpu's own sums of weight gradients
+    all_three(square_conv(3, 13, 16, 16, 5, 1, 2), t);
+    all_three(square_conv(2, 21, 32, 48, 3, 2, 1), t);
+    all_three(square_conv(1, 5, 16, 32, 3, 1, 3), t);
+    all_three(square_conv(2, 9, 16, 16, 1, 2, 0), t);
+    all_three({2, 6, 9, 48, 32, 3, 2, 2, 1, 1, 2}, t);
+  }
   return cases;
 }
 
