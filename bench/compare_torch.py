@@ -125,8 +125,10 @@ def worker(o):
     else:
         optimizer = torch.optim.SGD(model.parameters(), 1e-3, momentum=0.9, weight_decay=1e-4, fused=True)
 
+    clock = time.process_time if o.processor_time else time.perf_counter
+
     def step():
-        begin = time.perf_counter()
+        begin = clock()
         if inference:
             with torch.no_grad(), cast():
                 run(images)
@@ -137,7 +139,7 @@ def worker(o):
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             optimizer.step()
-        return time.perf_counter() - begin
+        return clock() - begin
 
     for _ in range(2):
         step()
@@ -154,6 +156,7 @@ class Torch:
     def __init__(self, o, python, model, precision, mode, variant):
         command = [python, __file__, "--worker", "--model", model, "--precision", precision, "--mode", mode,
                    "--variant", variant, "--batch", str(o.batch), "--threads", str(o.threads)]
+        command += ["--processor-time"] if o.processor_time else []
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
                                         env={**os.environ, "OMP_NUM_THREADS": str(o.threads)})
         self.about = self.answer()
@@ -177,7 +180,7 @@ def run_holt(o, model, precision, mode):
     with tempfile.NamedTemporaryFile(suffix=".json") as out:
         subprocess.run([o.holt, "bench", "model", "--model", model, "--batch", str(o.batch), "--precision", precision,
                         "--threads", str(o.threads), "--steps", str(o.steps), "--warmup", "1", "--json", out.name,
-                        "--" + mode], check=True, stdout=subprocess.DEVNULL)
+                        "--" + mode] + (["--processor-time"] if o.processor_time else []), check=True, stdout=subprocess.DEVNULL)
         return json.loads(Path(out.name).read_text())
 
 
@@ -231,7 +234,8 @@ def compare(o, python, model, precision, mode):
 def table(o, rows):
     r = rows[0]
     lines = [
-        f"{date.today()}, {r['cpu']}, {o.threads} threads, batch {o.batch}, 224×224; holt {r['commit']}, PyTorch "
+        f"{date.today()}, {r['cpu']}, {o.threads} thread{'s' * (o.threads > 1)}, batch {o.batch}, 224×224"
+        f"{', processor time on a busy machine' * o.processor_time}; holt {r['commit']}, PyTorch "
         f"{r['version']} (its import alone: {r['imported'] / 1e6:.0f} MB); {o.rounds} rounds of {o.steps} steps in turn.",
         "",
         "| model | | precision | holt, images/s | % of peak | PyTorch, images/s | its fastest way | **ratio** (all rounds) "
@@ -257,6 +261,8 @@ def main():
     p.add_argument("--threads", type=int, default=2)
     p.add_argument("--rounds", type=int, default=5)
     p.add_argument("--steps", type=int, default=3)
+    p.add_argument("--processor-time", action="store_true",
+                   help="count processor time, with --threads 1: for a busy machine")
     p.add_argument("--write", metavar="FILE", help="put the table there, between its two markers")
     for name in ["model", "precision", "mode", "variant"]:
         p.add_argument("--" + name, help=argparse.SUPPRESS)

@@ -82,7 +82,8 @@ void backward_weights_f64(const Conv2d& p, const double* dy, const double* x, do
 // up to 1.4 times).
 template <class T>
 bool weights_by_product(const Conv2d& p) {
-  const bool pointwise = p.kh * p.kw == 1 && p.stride_h == 1 && p.stride_w == 1 && p.pad_h == 0 && p.pad_w == 0;
+  const bool pointwise =
+      p.groups == 1 && p.kh * p.kw == 1 && p.stride_h == 1 && p.stride_w == 1 && p.pad_h == 0 && p.pad_w == 0;
   const int64_t pixels = p.h * p.w;
   return pointwise && (std::is_same_v<T, float> ? pixels <= 14 * 14 || p.cout >= 4 * p.cin : pixels <= 28 * 28);
 }

@@ -66,7 +66,7 @@ typename P::primitive_desc describe_backward(const dnnl::primitive_attr& attr, c
 // What a call is: kind, dtype, threads, sizes, flags. oneDNN shares out its work for a number of threads when a
 // primitive is made, so that number is part of what tells primitives apart.
 using Key = std::array<int64_t, 19>;
-enum Kind : int64_t { kMatmul, kForward, kBackwardData, kBackwardWeights };
+enum Kind : int64_t { kMatmul, kForward, kBackwardData, kBackwardWeights, kAffine };
 
 struct Primitive {
   dnnl::primitive run;
@@ -141,7 +141,10 @@ constexpr Names kForwardNames{DNNL_ARG_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_DST};
 constexpr Names kDataNames{DNNL_ARG_DIFF_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_DIFF_DST};
 constexpr Names kWeightsNames{DNNL_ARG_SRC, DNNL_ARG_DIFF_WEIGHTS, DNNL_ARG_DIFF_DST};
 
-void execute(const Primitive& p, Names names, const void* src, const void* weights, const void* dst, const void* bias) {
+using Operands = std::vector<std::pair<int, memory>>;  // what post-ops read, by oneDNN's names
+
+void execute(const Primitive& p, Names names, const void* src, const void* weights, const void* dst, const void* bias,
+             const Operands& more = {}) {
   const size_t scratch = padded(std::max(p.scratch.get_size(), p.repack ? p.repack_scratch.get_size() : 0));
   const Workspace workspace(Device::cpu, scratch + (p.repack ? p.args[1].get_size() : 0));
   const auto repack = [&](const memory& from, const memory& to) {
@@ -160,6 +163,7 @@ void execute(const Primitive& p, Names names, const void* src, const void* weigh
       {DNNL_ARG_SCRATCHPAD, memory(p.scratch, engine(), workspace.as<void>())},
   };
   if (bias) args.emplace(DNNL_ARG_BIAS, memory(p.args[3], engine(), address(bias)));
+  args.insert(more.begin(), more.end());
   p.run.execute(stream(), args);
   if (p.repack && gradient) repack(w, plain);
   stream().wait();
@@ -173,6 +177,29 @@ dnnl::primitive_attr attributes(Activation a) {
   attr.set_scratchpad_mode(dnnl::scratchpad_mode::user);
   dnnl::post_ops ops;
   append_activation(ops, a);
+  attr.set_post_ops(ops);
+  return attr;
+}
+
+// What stands behind a convolution whose batch norm is frozen: a scale and a shift for each channel, in float, perhaps
+// a residual, perhaps relu.
+struct Affine {
+  const float *scale, *shift;
+  const void* residual;
+};
+
+memory::desc per_channel(int64_t channels) {
+  return memory::desc({1, channels, 1, 1}, memory::data_type::f32, memory::format_tag::nhwc);
+}
+
+dnnl::primitive_attr affine_attributes(int64_t channels, const memory::desc& y, bool residual, bool relu) {
+  dnnl::primitive_attr attr;
+  attr.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+  dnnl::post_ops ops;
+  ops.append_binary(dnnl::algorithm::binary_mul, per_channel(channels));
+  ops.append_binary(dnnl::algorithm::binary_add, per_channel(channels));
+  if (residual) ops.append_binary(dnnl::algorithm::binary_add, y);
+  append_activation(ops, relu ? Activation::relu : Activation::none);
   attr.set_post_ops(ops);
   return attr;
 }
@@ -203,7 +230,8 @@ Primitive make_matmul(DType t, const Matmul& p, bool bias) {
   return {dnnl::matmul(pd), {a, b, c, row}, pd.scratchpad_desc()};
 }
 
-Primitive make_conv2d(Kind kind, DType t, const Conv2d& p, bool bias) {
+// `more`: with a bias; of kAffine, with a residual.
+Primitive make_conv2d(Kind kind, DType t, const Conv2d& p, bool more) {
   using tag = memory::format_tag;
   const auto type = data_type(t);
   const auto direct = dnnl::algorithm::convolution_direct;
@@ -212,16 +240,17 @@ Primitive make_conv2d(Kind kind, DType t, const Conv2d& p, bool bias) {
   const memory::desc x({p.n, p.cin, p.h, p.w}, type, tag::nhwc), any(weights, type, tag::any),
       plain(weights, type, p.groups == 1 ? tag::ohwi : tag::gohwi),
       y({p.n, p.cout, p.out_h(), p.out_w()}, type, tag::nhwc);
-  const memory::desc row = bias ? memory::desc({p.cout}, type, tag::a) : memory::desc();
+  const memory::desc row = more && kind != kAffine ? memory::desc({p.cout}, type, tag::a) : memory::desc();
   const memory::dims stride{p.stride_h, p.stride_w}, low{p.pad_h, p.pad_w};
   const memory::dims gaps{p.dilation_h - 1, p.dilation_w - 1};  // oneDNN counts what lies between two taps
   // Padding behind the last row and column: what the windows really reach, which a stride may leave short.
   const memory::dims high{(p.out_h() - 1) * p.stride_h + p.reach_h() - p.h - p.pad_h,
                           (p.out_w() - 1) * p.stride_w + p.reach_w() - p.w - p.pad_w};
-  const auto attr = attributes(kind == kForward && p.relu ? Activation::relu : Activation::none);
+  const auto attr = kind == kAffine ? affine_attributes(p.cout, y, more, p.relu)
+                                    : attributes(kind == kForward && p.relu ? Activation::relu : Activation::none);
   const auto prop = dnnl::prop_kind::forward_training;
   const auto forward = describe<dnnl::convolution_forward>(attr, prop, direct, x, any, row, y, stride, gaps, low, high);
-  if (kind == kForward) {
+  if (kind == kForward || kind == kAffine) {
     Primitive made{dnnl::convolution_forward(forward), {x, forward.weights_desc(), y, row}, forward.scratchpad_desc()};
     plan_repack(made, plain, true, attributes(Activation::none));
     return made;
@@ -241,20 +270,30 @@ Primitive make_conv2d(Kind kind, DType t, const Conv2d& p, bool bias) {
 }
 
 void run_conv2d(Kind kind, const char* op, DType t, const Conv2d& p, Names names, const void* x, const void* w,
-                const void* y, const void* bias) {
+                const void* y, const void* bias, const Affine* affine = nullptr) {
+  const bool more = affine ? affine->residual : bias;
   const int threads = threads_for_products(p.flops());
   const ThreadLimit limit(threads);
-  const Key key{kind,     int64_t(t), threads,        p.n,        p.h,     p.w,     p.cin,        p.cout,
-                p.kh,     p.kw,       p.stride_h,     p.stride_w, p.pad_h, p.pad_w, p.dilation_h, p.dilation_w,
-                p.groups, p.relu,     bias != nullptr};
+  const Key key{kind,       int64_t(t), threads, p.n,     p.h,          p.w,          p.cin,    p.cout, p.kh, p.kw,
+                p.stride_h, p.stride_w, p.pad_h, p.pad_w, p.dilation_h, p.dilation_w, p.groups, p.relu, more};
   const auto shape = [&] {
     return format("x {} [{}, {}, {}, {}], w [{}, {}, {}, {}], stride {}x{}, padding {}x{}, dilation {}x{}, {} groups",
                   t, p.n, p.h, p.w, p.cin, p.cout, p.kh, p.kw, p.group_in(), p.stride_h, p.stride_w, p.pad_h, p.pad_w,
                   p.dilation_h, p.dilation_w, p.groups);
   };
   explained(op, shape, [&] {
-    const Made made = cache().get(key, [&] { return make_conv2d(kind, t, p, bias); });
-    execute(*made, names, x, w, y, bias);
+    const Made made = cache().get(key, [&] { return make_conv2d(kind, t, p, more); });
+    Operands operands;
+    if (affine) {
+      const memory::desc channels = per_channel(p.cout);
+      const auto operand = [&](int i, const memory::desc& d, const void* data) {
+        operands.emplace_back(DNNL_ARG_ATTR_MULTIPLE_POST_OP(i) | DNNL_ARG_SRC_1, memory(d, engine(), address(data)));
+      };
+      operand(0, channels, affine->scale);
+      operand(1, channels, affine->shift);
+      if (affine->residual) operand(2, made->args[2], affine->residual);
+    }
+    execute(*made, names, x, w, y, bias, operands);
   });
 }
 
@@ -297,6 +336,11 @@ void matmul(DType t, const Matmul& p, const void* a, const void* b, const void* 
 
 void conv2d_forward(DType t, const Conv2d& p, const void* x, const void* w, const void* bias, void* y) {
   run_conv2d(kForward, "conv2d_forward", t, p, kForwardNames, x, w, y, bias);
+}
+void conv2d_affine(DType t, const Conv2d& p, const void* x, const void* w, const float* scale, const float* shift,
+                   const void* residual, void* y) {
+  const Affine affine{scale, shift, residual};
+  run_conv2d(kAffine, "conv2d_affine", t, p, kForwardNames, x, w, y, nullptr, &affine);
 }
 void conv2d_backward_data(DType t, const Conv2d& p, const void* dy, const void* w, void* dx) {
   run_conv2d(kBackwardData, "conv2d_backward_data", t, p, kDataNames, dx, w, dy, nullptr);

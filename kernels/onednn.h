@@ -22,6 +22,10 @@ bool computes(DType t);
 // The contracts' functions for dtypes that compute(): shapes without zeros; pointers as void. bias may be null.
 void matmul(DType t, const Matmul& p, const void* a, const void* b, const void* bias, void* c);
 void conv2d_forward(DType t, const Conv2d& p, const void* x, const void* w, const void* bias, void* y);
+/// y = relu?(scale[o]·(x∗w) + shift[o] + residual?), all in the convolution's epilogue, in float; relu is p's. residual
+/// is like y, or null.
+void conv2d_affine(DType t, const Conv2d& p, const void* x, const void* w, const float* scale, const float* shift,
+                   const void* residual, void* y);
 void conv2d_backward_data(DType t, const Conv2d& p, const void* dy, const void* w, void* dx);
 void conv2d_backward_weights(DType t, const Conv2d& p, const void* dy, const void* x, void* dw);
 

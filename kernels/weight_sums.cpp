@@ -121,7 +121,7 @@ Pair* at(Pair* to, int64_t, int64_t) { return to; }  // the runs above count fro
 template <class T>
 void pack(const Conv2d& p, const T* x, int64_t v, int64_t first, int64_t count, Step<T>* to, int64_t stride) {
   const int64_t oh = p.out_h(), ow = p.out_w(), place = v * kLanes / p.cin;
-  const int64_t down = place / p.kw - p.pad_h, right = place % p.kw - p.pad_w;
+  const int64_t down = place / p.kw * p.dilation_h - p.pad_h, right = place % p.kw * p.dilation_w - p.pad_w;
   // Output columns whose window has this place inside: 0 ≤ j·stride + right < w.
   const int64_t inside = right < 0 ? (-right + p.stride_w - 1) / p.stride_w : 0,
                 outside = p.w > right ? (p.w - right + p.stride_w - 1) / p.stride_w : 0;
@@ -233,7 +233,7 @@ bool suits(const Conv2d& p) {
   constexpr bool built = HOLT_TILES && !half;
 #endif
   // 1×1 in float is not better here: there oneDNN's sums stay in registers as well.
-  return built && p.cin % kLanes == 0 && p.cout % kLanes == 0 && (p.kh * p.kw > 1 || half);
+  return built && p.groups == 1 && p.cin % kLanes == 0 && p.cout % kLanes == 0 && (p.kh * p.kw > 1 || half);
 }
 
 template <class T>

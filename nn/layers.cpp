@@ -60,6 +60,13 @@ BatchNorm2d::BatchNorm2d(int64_t channels, BatchNormLayerOptions o) : momentum(o
   running_var = init::constant({channels}, 1);
 }
 
+Tensor BatchNorm2d::operator()(Conv2d& conv, const Tensor& x, const Fused& fused) {
+  const bool batch = training() && statistics == Statistics::batch;
+  if (batch || conv.bias || Watch::active()) return (*this)(conv(x), fused);
+  return watched(conv2d_batch_norm(x, conv.weight, {conv.stride, conv.padding, conv.dilation, conv.groups},
+                                   {weight, bias, running_mean, running_var}, eps, fused.relu, fused.residual));
+}
+
 Tensor BatchNorm2d::normalise(const Tensor& x, const Fused& fused) {
   const bool batch = training() && statistics == Statistics::batch;
   return batch_norm(x, weight, bias, running_mean, running_var,

@@ -270,5 +270,6 @@ void detail::own_tensors(Module& m) {
 
 Watch::Watch(Function f) : f_(std::move(f)), previous_(watch) { watch = this; }
 Watch::~Watch() { watch = previous_; }
+bool Watch::active() { return watch != nullptr; }
 
 }  // namespace holt::nn

@@ -148,6 +148,8 @@ class Watch {
   using Function = std::function<void(const Module&, const Tensor&)>;
   explicit Watch(Function f);
   ~Watch();
+  /// Whether there is one in this thread: layers that can be computed together then are not.
+  static bool active();
   Watch(const Watch&) = delete;
   Watch& operator=(const Watch&) = delete;
 

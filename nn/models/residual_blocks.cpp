@@ -11,10 +11,17 @@ Tensor identity_and_zeros(int64_t in, int64_t out) {
   return from(w, {out, 1, 1, in});
 }
 
-// relu(shortcut + drop_path(bn(x))), in one kernel unless paths are dropped.
-Tensor join(BatchNorm2d& bn, const Tensor& x, const Tensor& shortcut, DropPath& drop_path) {
-  if (drop_path.p == 0 || !drop_path.training()) return bn(x, {.relu = true, .residual = shortcut});
-  return relu(shortcut + drop_path(bn(x)));
+// relu(shortcut + drop_path(bn(conv(x)))); norm, sum and relu are one kernel unless paths are dropped.
+Tensor join(Conv2d& conv, BatchNorm2d& bn, const Tensor& x, const Tensor& shortcut, DropPath& drop_path) {
+  if (drop_path.p == 0 || !drop_path.training()) return bn(conv, x, {.relu = true, .residual = shortcut});
+  return relu(shortcut + drop_path(bn(conv, x, {})));
+}
+
+// Shortcut B: its convolution and norm, as an entry of two in the block's "downsample".
+Tensor downsampled(Sequential& downsample, const Tensor& x) {
+  auto& conv = dynamic_cast<Conv2d&>(downsample[0]);
+  auto& bn = dynamic_cast<BatchNorm2d&>(downsample[1]);
+  return bn(conv, x, {});
 }
 
 template <class Block>
@@ -41,8 +48,10 @@ BasicBlock::BasicBlock(int64_t in, int64_t out, int s, Shortcut shortcut, Genera
 }
 
 Tensor BasicBlock::forward(const Tensor& x) {
-  const Tensor shortcut = downsample.size() ? downsample(x) : pad ? conv2d(x, pad, {}, {.stride = stride}) : x;
-  return join(bn2, conv2(bn1(conv1(x), {.relu = true})), shortcut, drop_path);
+  const Tensor shortcut = downsample.size() ? downsampled(downsample, x)
+                          : pad             ? conv2d(x, pad, {}, {.stride = stride})
+                                            : x;
+  return join(conv2, bn2, bn1(conv1, x, {.relu = true}), shortcut, drop_path);
 }
 
 Parts BasicBlock::parts() {
@@ -64,9 +73,8 @@ Bottleneck::Bottleneck(int64_t in, int64_t width, int s, Generator& g)
 }
 
 Tensor Bottleneck::forward(const Tensor& x) {
-  const Tensor shortcut = downsample.size() ? downsample(x) : x;
-  const Tensor y = conv3(bn2(conv2(bn1(conv1(x), {.relu = true})), {.relu = true}));
-  return join(bn3, y, shortcut, drop_path);
+  const Tensor shortcut = downsample.size() ? downsampled(downsample, x) : x;
+  return join(conv3, bn3, bn2(conv2, bn1(conv1, x, {.relu = true}), {.relu = true}), shortcut, drop_path);
 }
 
 Parts Bottleneck::parts() {

@@ -193,6 +193,7 @@ inline std::vector<Case> conv2d_cases(Scope scope) {
     all_three(square_conv(1, 5, 16, 32, 3, 1, 3), t);
     all_three(square_conv(2, 9, 16, 16, 1, 2, 0), t);
     all_three({2, 6, 9, 48, 32, 3, 2, 2, 1, 1, 2}, t);
+    all_three({2, 9, 11, 16, 32, 3, 2, 1, 2, 2, 1, 2, 3}, t);
   }
   return cases;
 }
