@@ -13,6 +13,14 @@ namespace {
 
 constexpr int64_t kLanes = 16;
 
+#if defined(__AVX512BF16__)
+constexpr bool kHalf = true;
+#else
+constexpr bool kHalf = false;
+#endif
+template <class T>
+inline constexpr bool kBuilt = HOLT_TILES && (std::is_same_v<T, float> || kHalf);
+
 #if HOLT_TILES
 
 // Two 16-bit values, of two pixels, side by side: what VDPBF16PS multiplies.
@@ -38,13 +46,13 @@ struct Panels {
   }
 };
 
-__m512 multiply_add(__m512 sum, float dy, __m512 x) { return _mm512_fmadd_ps(_mm512_set1_ps(dy), x, sum); }
-__m512 load_columns(const float* x) { return _mm512_load_ps(x); }
+inline __m512 multiply_add(__m512 sum, float dy, __m512 x) { return _mm512_fmadd_ps(_mm512_set1_ps(dy), x, sum); }
+inline __m512 load_columns(const float* x) { return _mm512_load_ps(x); }
 #if defined(__AVX512BF16__)
-__m512 multiply_add(__m512 sum, Pair dy, __m512i x) {
+inline __m512 multiply_add(__m512 sum, Pair dy, __m512i x) {
   return _mm512_dpbf16_ps(sum, (__m512bh)_mm512_set1_epi32(static_cast<int>(dy)), (__m512bh)x);
 }
-__m512i load_columns(const Pair* x) { return _mm512_load_si512(x); }
+inline __m512i load_columns(const Pair* x) { return _mm512_load_si512(x); }
 #endif
 
 // sums[8][columns] += Σ_steps dy[step][8]·x[step][columns]: 24 sums in registers, for each step three loads of columns
@@ -83,22 +91,22 @@ void tile(int64_t vectors, int64_t steps, const S* dy, int64_t dy_stride, const 
 }
 
 // The vector of columns of `count` pixels in a row of the image, each `from_stride` behind the other.
-void pack_run(int64_t count, const float* from, int64_t from_stride, int64_t, float* to, int64_t stride) {
+inline void pack_run(int64_t count, const float* from, int64_t from_stride, int64_t, float* to, int64_t stride) {
   for (int64_t j = 0; j < count; ++j, from += from_stride, to += stride) _mm512_store_ps(to, _mm512_loadu_ps(from));
 }
-void zero_run(int64_t count, int64_t, float* to, int64_t stride) {
+inline void zero_run(int64_t count, int64_t, float* to, int64_t stride) {
   for (int64_t j = 0; j < count; ++j, to += stride) _mm512_store_ps(to, _mm512_setzero_ps());
 }
 
-__m512i wide(const bf16* x) {
+inline __m512i wide(const bf16* x) {
   return _mm512_maskz_cvtepu16_epi32(detail::kAll, _mm256_loadu_si256(reinterpret_cast<const __m256i*>(x)));
 }
-__m512i pair(__m512i even, __m512i odd) {
+inline __m512i pair(__m512i even, __m512i odd) {
   return _mm512_or_si512(even, _mm512_maskz_slli_epi32(detail::kAll, odd, 16));
 }
 
 // `first` is the first pixel's place in the piece. An even pixel alone leaves a zero beside it, an odd one joins it.
-void pack_run(int64_t count, const bf16* from, int64_t from_stride, int64_t first, Pair* to, int64_t stride) {
+inline void pack_run(int64_t count, const bf16* from, int64_t from_stride, int64_t first, Pair* to, int64_t stride) {
   to += first / 2 * stride;
   if (first % 2 && count > 0) {
     _mm512_store_si512(to, pair(_mm512_load_si512(to), wide(from)));
@@ -108,13 +116,15 @@ void pack_run(int64_t count, const bf16* from, int64_t from_stride, int64_t firs
     _mm512_store_si512(to, pair(wide(from), wide(from + from_stride)));
   if (count) _mm512_store_si512(to, wide(from));
 }
-void zero_run(int64_t count, int64_t first, Pair* to, int64_t stride) {
+inline void zero_run(int64_t count, int64_t first, Pair* to, int64_t stride) {
   // An odd pixel's place is zero since the even one before it was written.
   for (int64_t k = first + first % 2; k < first + count; k += 2) _mm512_store_si512(to + k / 2 * stride, __m512i{});
 }
 
-float* at(float* to, int64_t pixel, int64_t stride) { return to + pixel * stride; }
-Pair* at(Pair* to, int64_t, int64_t) { return to; }  // the runs above count from the piece's first pixel themselves
+inline float* at(float* to, int64_t pixel, int64_t stride) { return to + pixel * stride; }
+inline Pair* at(Pair* to, int64_t, int64_t) {
+  return to;
+}  // the runs above count from the piece's first pixel themselves
 
 // Vector `v` of the columns, for pixels [first, first + count): x where the window lies inside of the image, else
 // zeros.
@@ -141,8 +151,8 @@ void pack(const Conv2d& p, const T* x, int64_t v, int64_t first, int64_t count, 
 }
 
 // dy of a piece as tiles read it: float as it lies, bf16 in pairs of pixels.
-const float* steps_of(int64_t, int64_t, const float* dy, int64_t, float*) { return dy; }
-const Pair* steps_of(int64_t pixels, int64_t channels, const bf16* dy, int64_t row, Pair* room) {
+inline const float* steps_of(int64_t, int64_t, const float* dy, int64_t, float*) { return dy; }
+inline const Pair* steps_of(int64_t pixels, int64_t channels, const bf16* dy, int64_t row, Pair* room) {
   for (int64_t k = 0; k < pixels; k += 2)
     for (int64_t o = 0; o < channels; o += kLanes) {
       const bf16* even = dy + k * row + o;
@@ -226,22 +236,19 @@ void sum_all(const Conv2d& p, const T* dy, const T* x, float* sums) {
 
 template <class T>
 bool suits(const Conv2d& p) {
-  constexpr bool half = !std::is_same_v<T, float>;
-#if HOLT_TILES && defined(__AVX512BF16__)
-  constexpr bool built = true;
-#else
-  constexpr bool built = HOLT_TILES && !half;
-#endif
   // 1×1 in float is not better here: there oneDNN's sums stay in registers as well.
-  return built && p.groups == 1 && p.cin % kLanes == 0 && p.cout % kLanes == 0 && (p.kh * p.kw > 1 || half);
+  return kBuilt<T> && p.groups == 1 && p.cin % kLanes == 0 && p.cout % kLanes == 0 &&
+         (p.kh * p.kw > 1 || !std::is_same_v<T, float>);
 }
 
 template <class T>
-void conv2d_backward_weights(const Conv2d& p, const T* dy, const T* x, T* dw) {
+void conv2d_backward_weights(const Conv2d& p, [[maybe_unused]] const T* dy, [[maybe_unused]] const T* x,
+                             [[maybe_unused]] T* dw) {
+  check(suits<T>(p), "conv2d_backward_weights: internal error: this shape does not suit the tiles");
 #if HOLT_TILES
   if constexpr (std::is_same_v<T, float>) {
     sum_all(p, dy, x, dw);
-  } else {
+  } else if constexpr (kBuilt<T>) {
     const Workspace sums(Cpu{}, p.w_size() * sizeof(float));
     sum_all(p, dy, x, sums.as<float>());
     parallel_for(p.w_size(), 1,
