@@ -40,7 +40,7 @@ LOGITS = [
 LARGE = {"vit_l_16", "vit_b_32", "resnet101"}
 SGD = dict(optimizer="sgd", steps=10, lr=1e-3, momentum=0.9, nesterov=False, weight_decay=1e-3, eps=0)
 ADAMW = dict(optimizer="adamw", steps=10, lr=1e-4, momentum=0, nesterov=False, weight_decay=0.05)
-STEPS = [("SGD", SGD), ("AdamW, eps 1e-8", {**ADAMW, "eps": 1e-8}), ("AdamW, eps 1e-4", {**ADAMW, "eps": 1e-4})]
+STEPS = [("SGD", SGD), ("AdamW", {**ADAMW, "eps": 1e-8})]
 
 
 class Sweep:
@@ -112,9 +112,21 @@ class Sweep:
         return dict(model=name, library=library, form=form, torch32=error(mine, single), holt=error(mine, true),
                     torch=error(single, true), returned=returned)
 
+    @staticmethod
+    def trainable(name, library, classes, size):
+        """Weights with which a step can be compared: the residual branches of a ResNet are small at first, as those that are
+        trained begin (Goyal et al. 2017 let them begin at zero). With branches as large as the sums rounding grows from block
+        to block, and after ten steps neither side's float32 has a digit in common with float64."""
+        model = models.fill(models.make(name, library, classes, size))
+        with torch.no_grad():
+            for k, p in model.named_parameters():
+                if k.endswith("bn3.weight"):
+                    p.mul_(1 / 16)
+        return model
+
     def gradients(self, name, library, n, size):
         classes = 1000
-        fresh = lambda: models.fill(models.make(name, library, classes, size))
+        fresh = lambda: self.trainable(name, library, classes, size)
         path = self.write(fresh(), library, "pth")
         mine = self.holt(what="gradients", model=name, classes=classes, size=size, batch=n, weights=str(path))
         _, single = models.gradients(fresh(), n, size, classes, torch.float32)
@@ -137,7 +149,7 @@ class Sweep:
 
     def steps(self, name, library, n, size, settings):
         classes = 10
-        fresh = lambda: models.fill(models.make(name, library, classes, size))
+        fresh = lambda: self.trainable(name, library, classes, size)
         path = self.write(fresh(), library, "pth")
         mine = self.holt(what="steps", model=name, classes=classes, size=size, batch=n, weights=str(path), **settings)
         start = {k: v.double() for k, v in fresh().state_dict().items()}
@@ -200,7 +212,6 @@ def main():
     args = parser.parse_args()
     WORK.mkdir(parents=True, exist_ok=True)
     sweep = Sweep((ROOT / args.build).resolve())
-    begin = time.time()
 
     rows = []
     for name, library, form in LOGITS:
@@ -216,7 +227,7 @@ def main():
             steps.append((name, title, sweep.once("steps", name, library, n, 64, settings)))
     images = [sweep.once("image", *a) for a in [("png", 480, 640, 224), ("png", 200, 150, 224), ("jpg", 480, 640, 224),
                                         ("jpg", 1200, 1600, 224)]]
-    write(rows, grads, steps, images, time.time() - begin)
+    write(rows, grads, steps, images)
     shutil.rmtree(WORK)
 
 
@@ -227,7 +238,7 @@ def processor():
     return platform.processor()
 
 
-def write(rows, grads, steps, images, seconds):
+def write(rows, grads, steps, images):
     import timm
     import transformers
 
@@ -235,7 +246,7 @@ def write(rows, grads, steps, images, seconds):
     add = out.append
     add("# Parity with PyTorch\n")
     add(f"Written by `tests/parity/run` (PyTorch {torch.__version__}, torchvision {torchvision.__version__}, timm "
-        f"{timm.__version__}, transformers {transformers.__version__}; {processor()}; {seconds / 60:.0f} minutes). "
+        f"{timm.__version__}, transformers {transformers.__version__}; {processor()}). "
         "Weights are drawn by a counter that both sides can compute (tests/parity/counter.py), given to the library's own "
         "model, written by the library and read by holt. Truth is PyTorch in float64; beside holt's distance from it stands "
         "that of PyTorch's float32: neither can be exact, and the two compute sums in different orders.\n")
@@ -248,7 +259,9 @@ def write(rows, grads, steps, images, seconds):
         add(f"| {r['model']} | {r['library']} | {r['form']} | {e(r['torch32'])} | {e(r['holt'])} | {e(r['torch'])} | "
             f"{'yes' if r['returned'] else '**no**'} |")
     add("\n## Gradients of every parameter\n")
-    add("Mean cross-entropy of 1000 classes, four images of 224×224, training mode. ‖g − true‖ / ‖true‖ of each tensor.\n")
+    add("Mean cross-entropy of 1000 classes, four images of 224×224, training mode. ‖g − true‖ / ‖true‖ of each tensor. ResNet-50's last norm of each "
+        "branch is scaled to 1/16 here and below, as branches begin small in training: with branches as large as the sums rounding grows from block to "
+        "block, and gradients differ by 2 % between float32 and float64 on both sides alike.\n")
     add("| model | tensors | holt, median | holt, worst | torch f32, median | torch f32, worst | holt's worst tensor |")
     add("|:--|--:|--:|--:|--:|--:|:--|")
     for name, g in grads:
@@ -259,8 +272,8 @@ def write(rows, grads, steps, images, seconds):
             add(f"\n**{name}.** A gradient is not continuous in a network of ReLUs: where an input is within rounding of zero, one side opens a gate "
                 f"that the other closes, and everything before that gate changes at once. PyTorch's float32 and float64 differ in {g['gates']['differ']} "
                 f"of {g['gates']['all'] / 1e6:.0f} million gates here. With its gates held as float64 has them, PyTorch's float32 is at most {e(g['gates']['held'])} "
-                "from the truth, so that all but this is gates; holt's f32 opens others than PyTorch's f32, about as many. The golden test of ResNet-18 "
-                "(tests/torch_parity_test.cpp) takes images at which no input is near zero: there every gradient is within 2e-5.")
+                "from the truth: the rest is gates. The golden test of ResNet-18 (tests/torch_parity_test.cpp) takes images at which no input is "
+                "near zero, and holds every gradient of holt's to four times PyTorch's distance.")
     add("\n## Ten steps\n")
     add("Four images of 64×64 a step (ViT: two), another batch each step, 10 classes. SGD: lr 1e-3, momentum 0.9, weight decay 1e-3. AdamW: lr 1e-4, weight decay "
         "0.05. How far each tensor moved in ten steps: ‖Δ − Δtrue‖ / ‖Δtrue‖. *loss*: largest relative error of the ten losses.\n")
