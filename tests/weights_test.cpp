@@ -19,7 +19,7 @@ namespace holt::nn {
 namespace {
 
 namespace fs = std::filesystem;
-using test::small_resnet, test::small_vit;
+using test::small_clip, test::small_resnet, test::small_vit;
 
 void expect_same(const State& a, const State& b) {
   ASSERT_EQ(a.size(), b.size());
@@ -80,6 +80,41 @@ TEST_F(WeightsTest, EverySchemeAndFormatLoadsWhatWasSaved) {
         EXPECT_EQ(load_weights(w, *other), std::vector<std::string>{}) << scheme << " " << file;
         expect_same(model->state(), other->state());
       }
+}
+
+// The towers' files have no classifier, and the text's tower beside the image's.
+TEST_F(WeightsTest, ClipsImageTower) {
+  const ClipViT model = small_clip(1, 5, 64);
+  for (const char* scheme : {"hf", "openai"}) {
+    State s = to_theirs(*find_scheme("clip", scheme), model.state());
+    const bool openai = scheme == std::string("openai");
+    EXPECT_EQ(s.at(openai ? "visual.class_embedding" : "vision_model.embeddings.class_embedding").shape(), Shape{16});
+    EXPECT_EQ(
+        s.at(openai ? "visual.positional_embedding" : "vision_model.embeddings.position_embedding.weight").shape(),
+        (Shape{17, 16}));
+    EXPECT_EQ(s.at(openai ? "visual.proj" : "visual_projection.weight").shape(),
+              openai ? (Shape{16, 8}) : (Shape{8, 16}));
+    EXPECT_EQ(s.size(), model.state().size() - 2 + (openai ? 0 : 8));  // no head; q, k and v of two blocks apart
+    s[openai ? "transformer.resblocks.0.ln_1.weight" : "text_model.final_layer_norm.bias"] = zeros({3});
+    s["logit_scale"] = zeros({});
+    write_safetensors(path("clip.safetensors"), s);
+    const Weights w = read_weights(path("clip.safetensors"));
+    EXPECT_EQ(w.family, "clip");
+    EXPECT_EQ(w.scheme, scheme);
+    EXPECT_EQ(w.config.height, 64);
+    EXPECT_EQ(w.unused.size(), 2u);
+    EXPECT_EQ(w.unexpected, std::vector<std::string>{});
+    ClipViT other = small_clip(2, 5, 64), larger = small_clip(2, 5, 96);
+    State expected = model.state();
+    for (const char* name : {"head.weight", "head.bias"})
+      if (const State before = other.state(); before.contains(name)) expected[name] = clone(before).at(name);
+    EXPECT_EQ(load_weights(w, other),
+              (std::vector<std::string>{"the classifier is new, as drawn for 5 classes: the file has none"}));
+    expect_same(other.state(), expected);
+    EXPECT_EQ(load_weights(w, larger).size(), 2u);  // and its positions interpolated
+    ViT vit = small_vit(1);
+    EXPECT_ERROR(load_weights(w, vit), "holds a clip with names of");
+  }
 }
 
 TEST_F(WeightsTest, FilesHavePyTorchsLayoutAndCounters) {

@@ -41,6 +41,10 @@ nn::Usage usage_of(const nn::Weights& w, const nn::ModelConfig& c, const Weights
     const bool half = q.normalize.empty() ? w.family == "vit" && w.scheme != "torchvision" : q.normalize == "half";
     u.mean = half ? std::vector<float>{0.5f, 0.5f, 0.5f} : std::vector<float>{0.485f, 0.456f, 0.406f};
     u.std = half ? std::vector<float>{0.5f, 0.5f, 0.5f} : std::vector<float>{0.229f, 0.224f, 0.225f};
+    if (q.normalize == "clip" || (q.normalize.empty() && w.family == "clip")) {
+      u.mean = {0.48145466f, 0.4578275f, 0.40821073f};
+      u.std = {0.26862954f, 0.26130258f, 0.27577711f};
+    }
     if (c.channels != 3) {  // a gray image's mean is that of its colours
       u.mean.assign(static_cast<size_t>(c.channels), (u.mean[0] + u.mean[1] + u.mean[2]) / 3);
       u.std.assign(static_cast<size_t>(c.channels), (u.std[0] + u.std[1] + u.std[2]) / 3);

@@ -17,7 +17,7 @@ struct WeightsQuestion {
   std::vector<std::string> classes = {};  ///< names; none: "0", "1", …
   int64_t height = 0, width = 0;          ///< of the images; 0: the file's
   int64_t channels = 0;                   ///< 0: the file's
-  std::string normalize = {};             ///< imagenet, half; "": what the scheme's models are trained with
+  std::string normalize = {};             ///< imagenet, half, clip; "": what the scheme's models are trained with
 };
 
 /// The file's weights in a model, on cpu. Errors: no model fits and none is named; the number of names is not that of

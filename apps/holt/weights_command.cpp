@@ -170,17 +170,17 @@ void add_weights(CLI::App& program, Action& action) {
       "Safetensors of torchvision, timm, Hugging Face or holt; PyTorch's .pth or .pt; a folder of Hugging Face's", {})
       ->required();
   c->add_flag("--json", f->json, "Print JSON")->group("Inspect");
-  add("Convert", "--to", f->to, "NAMES", "Whose names: torchvision, timm, hf or holt",
-      one_of({"torchvision", "timm", "hf", "holt"}));
+  add("Convert", "--to", f->to, "NAMES", "Whose names: torchvision, timm, hf, openai (CLIP) or holt",
+      one_of({"torchvision", "timm", "hf", "openai", "holt"}));
   add("Convert", "--out", f->out, "FILE", "Where it goes: .pth or .pt for PyTorch's format, else safetensors", {});
   c->add_flag("--overwrite", f->overwrite, "Replace that file, if it exists")->group("Convert");
   add("Convert", "--model", f->model, "NAME", "The model, if it cannot be guessed", {});
   add("Convert", "--image-size", f->image_size, "N", "Side of the images; 0: the file's, or 224", integer(0));
   add("Convert", "--classes", f->classes, "FILE", "The classes' names, one a line: --to holt keeps them", {});
   add("Convert", "--normalize", f->normalize, "NAME",
-      "What --to holt says of pixels: imagenet (its mean and deviation) or half (to −1 … 1) [imagenet for ResNets and "
-      "torchvision, half for other vision transformers]",
-      one_of({"imagenet", "half"}));
+      "What --to holt says of pixels: imagenet or clip (their mean and deviation) or half (to −1 … 1) [imagenet for "
+      "ResNets and torchvision, clip for CLIP, half for other vision transformers]",
+      one_of({"imagenet", "half", "clip"}));
   c->footer(
       "Nothing in a file is run. docs/weights.md has the names.\n"
       "\n"

@@ -4,6 +4,8 @@
 #include <filesystem>
 #include <set>
 
+#include "core/autograd.h"
+#include "core/ops.h"
 #include "core/torch_file.h"
 #include "nn/state_file.h"
 #include "nn/weights/weights.h"
@@ -25,6 +27,15 @@ bool anchored(const Scheme& s, const std::string& name, std::string& prefix, boo
     bare = false;
   }
   return prefix.empty() || prefix.ends_with('.');
+}
+
+// As a tensor of holt's has its axes, if it has as many as the form wants; else as it is, and a misshapen one later.
+Tensor in_our_form(Form form, const Tensor& t) {
+  const NoGrad no_grad;
+  if (form == Form::transposed && t.rank() == 2) return transpose(t, 0, 1);
+  if (form == Form::flat && t.rank() == 1) return t.reshape({1, 1, t.size(0)});
+  if (form == Form::flat && t.rank() == 2) return t.reshape({1, t.size(0), t.size(1)});
+  return t;
 }
 
 struct Found {
@@ -99,6 +110,7 @@ void guess_vit(Weights& w) {
     if (k.features == proj[0] && k.depth == count(w, "blocks.") && (patch == 16 || (patch == 32 && k.depth == 12)))
       w.config.name = format("vit_{}_{}", k.size, patch);
   if (w.config.name == "vit_ti_32" || w.config.name == "vit_s_32") w.config.name.clear();  // holt has B/32 alone
+  if (w.family == "clip") w.config.name = w.config.name.starts_with("vit_b_") ? "clip_" + w.config.name : "";
   if (positions.rank() == 3) {
     const auto side = static_cast<int64_t>(std::lround(std::sqrt(static_cast<double>(positions[1] - 1))));
     if (side > 0 && side * side + 1 == positions[1]) w.config.height = w.config.width = side * patch;
@@ -136,7 +148,7 @@ std::string first_names(const TensorList& tensors) {
 std::string family_of(const ModelConfig& c) {
   for (const char* name : {"resnet18", "resnet34", "resnet50", "resnet101"})
     if (c.name == name) return "resnet";
-  return c.name.starts_with("vit_") ? "vit" : "";
+  return c.name.starts_with("vit_") ? "vit" : c.name.starts_with("clip_vit_") ? "clip" : "";
 }
 
 std::string scheme_names(std::string_view family) {
@@ -164,7 +176,8 @@ Weights recognise(WeightFile file) {
   if (file.metadata.contains(std::string(kHoltModel))) return own(std::move(file));
   const Found found = find(file.tensors);
   check(found.scheme != nullptr,
-        "{}: neither a ResNet nor a vision transformer with names of torchvision, timm or Hugging Face, nor a file of "
+        "{}: neither a ResNet nor a vision transformer with names of torchvision, timm, Hugging Face or OpenAI, nor a "
+        "file of "
         "holt; its {} tensors are {}",
         file.path, file.tensors.size(), file.tensors.empty() ? "none" : first_names(file.tensors));
   const Scheme& scheme = *found.scheme;
@@ -192,7 +205,7 @@ Weights recognise(WeightFile file) {
     if (ours.name.empty() || i >= pieces.size() || pieces[i].tensor)
       w.unexpected.push_back(name);
     else
-      pieces[i] = {theirs, tensor};
+      pieces[i] = {theirs, in_our_form(ours.form, tensor)};
   }
   w.pieces.erase("");
   if (w.family == "resnet")

@@ -59,6 +59,38 @@ constexpr NameRule kHfViT[] = {
     {"head.*", "classifier.*"},
 };
 
+// One file holds both towers; the text's is left alone.
+constexpr NameRule kHfClip[] = {
+    {"patch_embed.proj.weight", "vision_model.embeddings.patch_embedding.weight"},
+    {"cls_token", "vision_model.embeddings.class_embedding", Form::flat},
+    {"pos_embed", "vision_model.embeddings.position_embedding.weight", Form::flat},
+    {"norm_pre.*", "vision_model.pre_layrnorm.*"},  // so spelt
+    {"blocks.#.norm1.*", "vision_model.encoder.layers.#.layer_norm1.*"},
+    {"blocks.#.attn.qkv.*", "vision_model.encoder.layers.#.self_attn.{q_proj|k_proj|v_proj}.*"},
+    {"blocks.#.attn.proj.*", "vision_model.encoder.layers.#.self_attn.out_proj.*"},
+    {"blocks.#.norm2.*", "vision_model.encoder.layers.#.layer_norm2.*"},
+    {"blocks.#.mlp.fc1.*", "vision_model.encoder.layers.#.mlp.fc1.*"},
+    {"blocks.#.mlp.fc2.*", "vision_model.encoder.layers.#.mlp.fc2.*"},
+    {"norm.*", "vision_model.post_layernorm.*"},
+    {"proj.weight", "visual_projection.weight"},
+};
+
+constexpr NameRule kOpenAiClip[] = {
+    {"patch_embed.proj.weight", "visual.conv1.weight"},
+    {"cls_token", "visual.class_embedding", Form::flat},
+    {"pos_embed", "visual.positional_embedding", Form::flat},
+    {"norm_pre.*", "visual.ln_pre.*"},
+    {"blocks.#.norm1.*", "visual.transformer.resblocks.#.ln_1.*"},
+    {"blocks.#.attn.qkv.weight", "visual.transformer.resblocks.#.attn.in_proj_weight"},
+    {"blocks.#.attn.qkv.bias", "visual.transformer.resblocks.#.attn.in_proj_bias"},
+    {"blocks.#.attn.proj.*", "visual.transformer.resblocks.#.attn.out_proj.*"},
+    {"blocks.#.norm2.*", "visual.transformer.resblocks.#.ln_2.*"},
+    {"blocks.#.mlp.fc1.*", "visual.transformer.resblocks.#.mlp.c_fc.*"},
+    {"blocks.#.mlp.fc2.*", "visual.transformer.resblocks.#.mlp.c_proj.*"},
+    {"norm.*", "visual.ln_post.*"},
+    {"proj.weight", "visual.proj", Form::transposed},
+};
+
 constexpr size_t kMaxDigits = 6;
 
 // What # % * and ** stand for in `name`, in order; nothing if it does not match.
@@ -126,17 +158,39 @@ std::vector<std::string> alternatives(std::string_view pattern) {
 
 const std::vector<Scheme>& schemes() {
   static const std::vector<Scheme> all = {
-      {"torchvision", "resnet", {"layer1.0.conv1.weight"}, "", kSame, {}},
-      {"timm", "resnet", {"layer1.0.conv1.weight"}, "", kSame, {}},
-      {"hf", "resnet", {"encoder.stages.0.layers.0.layer.0.convolution.weight"}, "resnet.", kHfResNet, {}},
-      {"torchvision", "vit", {"encoder.layers.encoder_layer_0.self_attention.in_proj_weight"}, "", kTorchvisionViT, {}},
-      {"timm", "vit", {"blocks.0.attn.qkv.weight"}, "", kSame, {}},
+      {"torchvision", "resnet", {"layer1.0.conv1.weight"}, "", kSame, {}, {}},
+      {"timm", "resnet", {"layer1.0.conv1.weight"}, "", kSame, {}, {}},
+      {"hf", "resnet", {"encoder.stages.0.layers.0.layer.0.convolution.weight"}, "resnet.", kHfResNet, {}, {}},
+      {"torchvision",
+       "vit",
+       {"encoder.layers.encoder_layer_0.self_attention.in_proj_weight"},
+       "",
+       kTorchvisionViT,
+       {},
+       {}},
+      {"timm", "vit", {"blocks.0.attn.qkv.weight"}, "", kSame, {}, {}},
       {"hf",
        "vit",
        {"encoder.layer.0.attention.attention.query.weight", "layers.0.attention.q_proj.weight"},
        "vit.",
        kHfViT,
-       {"vit.pooler.dense.*", "vit.embeddings.mask_token"}},
+       {"vit.pooler.dense.*", "vit.embeddings.mask_token"},
+       {}},
+      {"hf",
+       "clip",
+       {"vision_model.encoder.layers.0.self_attn.q_proj.weight"},
+       "",
+       kHfClip,
+       {"text_model.**", "text_projection.weight", "logit_scale", "vision_model.embeddings.position_ids"},
+       {"head.*"}},
+      {"openai",
+       "clip",
+       {"visual.transformer.resblocks.0.attn.in_proj_weight"},
+       "",
+       kOpenAiClip,
+       {"transformer.**", "token_embedding.weight", "positional_embedding", "ln_final.*", "text_projection",
+        "logit_scale", "input_resolution", "context_length", "vocab_size"},
+       {"head.*"}},
   };
   return all;
 }
@@ -154,7 +208,8 @@ std::vector<TheirName> their_names(const Scheme& scheme, const std::string& name
     std::vector<TheirName> all;
     const std::vector<std::string> pieces = alternatives(rule.theirs);
     for (const std::string& piece : pieces)
-      if (const auto theirs = filled(piece, *found, -1)) all.push_back({*theirs, std::ssize(all), std::ssize(pieces)});
+      if (const auto theirs = filled(piece, *found, -1))
+        all.push_back({*theirs, std::ssize(all), std::ssize(pieces), rule.form});
     if (all.size() == pieces.size()) return all;
   }
   return {};
@@ -165,7 +220,7 @@ TheirName our_name(const Scheme& scheme, const std::string& theirs) {
     const std::vector<std::string> pieces = alternatives(rule.theirs);
     for (size_t i = 0; i < pieces.size(); ++i)
       if (const auto found = match(pieces[i], theirs))
-        return {*filled(rule.ours, *found, 1), static_cast<int64_t>(i), std::ssize(pieces)};
+        return {*filled(rule.ours, *found, 1), static_cast<int64_t>(i), std::ssize(pieces), rule.form};
   }
   return {};
 }
@@ -189,10 +244,17 @@ Tensor to_our_layout(const Tensor& t) {
 
 State to_theirs(const Scheme& scheme, const State& ours) {
   State all;
+  const NoGrad no_grad;
   for (const auto& [name, tensor] : ours) {
+    if (std::any_of(scheme.ours_only.begin(), scheme.ours_only.end(),
+                    [&](auto p) { return match(p, name).has_value(); }))
+      continue;
     const std::vector<TheirName> names = their_names(scheme, name);
     check(!names.empty(), "weights: {} has no name for {}", scheme.name, name);
-    const Tensor theirs = to_their_layout(tensor.detach().to(Device{}));
+    Tensor theirs = to_their_layout(tensor.detach().to(Device{}));
+    if (names.front().form == Form::transposed) theirs = transpose(theirs, 0, 1);
+    if (names.front().form == Form::flat)
+      theirs = theirs.reshape(theirs.size(1) == 1 ? Shape{theirs.size(2)} : Shape{theirs.size(1), theirs.size(2)});
     const int64_t rows = names.size() == 1 ? 0 : theirs.size(0) / std::ssize(names);
     for (const TheirName& n : names) all[n.name] = names.size() == 1 ? theirs : theirs.narrow(n.piece * rows, rows);
     if (constexpr std::string_view variance = "running_var"; name.ends_with(variance)) {

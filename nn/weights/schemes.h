@@ -6,6 +6,8 @@
 //   timm          vit      blocks.0.attn.qkv.weight                  holt's are the same
 //   hf            resnet   resnet.encoder.stages.0.layers.0.layer.0.convolution.weight
 //                 vit      vit.encoder.layer.0.attention.attention.query.weight
+//                 clip     vision_model.encoder.layers.0.self_attn.q_proj.weight
+//   openai        clip     visual.transformer.resblocks.0.attn.in_proj_weight
 //
 // A rule is a pair of patterns, holt's name and theirs, read in both directions:
 //
@@ -27,17 +29,26 @@
 
 namespace holt::nn {
 
+/// How a tensor of theirs is laid out, besides the order of a convolution's axes.
+enum class Form {
+  same,
+  flat,        ///< without the leading axes of size 1 that ours of three axes has
+  transposed,  ///< of two axes
+};
+
 struct NameRule {
   std::string_view ours, theirs;
+  Form form = Form::same;
 };
 
 struct Scheme {
-  std::string_view name;                  ///< "torchvision", "timm", "hf"
-  std::string_view family;                ///< "resnet", "vit"
+  std::string_view name;                  ///< "torchvision", "timm", "hf", "openai"
+  std::string_view family;                ///< "resnet", "vit", "clip"
   std::vector<std::string_view> anchors;  ///< names that tell the scheme, without `body`; a file has one of them
   std::string_view body;            ///< begins the names of all but the classifier; missing in files of a bare backbone
   std::span<const NameRule> rules;  ///< of several for one name of holt's the first is written, each is read
-  std::vector<std::string_view> unused;  ///< patterns of theirs that holt's models have no use for
+  std::vector<std::string_view> unused;     ///< patterns of theirs that holt's models have no use for
+  std::vector<std::string_view> ours_only;  ///< patterns of holt's names that they have nothing for: not written
 };
 
 /// In the order in which they are tried.
@@ -49,6 +60,7 @@ const Scheme* find_scheme(std::string_view family, std::string_view name);
 struct TheirName {
   std::string name;
   int64_t piece = 0, pieces = 1;
+  Form form = Form::same;
 };
 /// What holt's `name` is called, in order; empty if no rule knows it.
 std::vector<TheirName> their_names(const Scheme& scheme, const std::string& name);

@@ -29,14 +29,14 @@ WeightFile read_weight_file(const std::string& path);
 /// A file whose names are known.
 struct Weights {
   WeightFile file;
-  std::string scheme;             ///< "torchvision", "timm", "hf"; "holt": holt's own names and layout
-  std::string family = {};        ///< "resnet", "vit"; "" for the other models of holt's own files
+  std::string scheme;             ///< "torchvision", "timm", "hf", "openai"; "holt": holt's own names and layout
+  std::string family = {};        ///< "resnet", "vit", "clip"; "" for the other models of holt's own files
   const Scheme* names = nullptr;  ///< of the scheme; null for holt's own
   std::string prefix = {};        ///< of the names in the file: "state_dict.module."
   /// The model, its classes, channels and image size, guessed from names and shapes. `name` is "" where no model of
   /// holt's fits, `classes` 0 where the file has no classifier, the size 224 where the weights do not tell it.
   ModelConfig config;
-  /// By holt's names, in the file's layout and dtypes: see load_weights().
+  /// By holt's names, in the file's dtypes and order of axes: see load_weights().
   struct Piece {
     std::string theirs;  ///< its name in the file, without the prefix
     Tensor tensor;

@@ -1,6 +1,7 @@
 // Narrow or shallow models that bear the names of real ones: files of their weights stay small.
 #pragma once
 #include "core/random.h"
+#include "nn/models/clip_vit.h"
 #include "nn/models/resnet.h"
 #include "nn/models/vit.h"
 
@@ -10,6 +11,12 @@ inline nn::ViT small_vit(uint64_t seed, int64_t classes = 5, int64_t size = 32, 
   Generator g(seed);
   return {{.name = "vit_b_16", .classes = classes, .channels = channels, .height = size, .width = size},
           {.patch = 16, .features = 16, .depth = 2, .heads = 2},
+          g};
+}
+inline nn::ClipViT small_clip(uint64_t seed, int64_t classes = 5, int64_t size = 32) {
+  Generator g(seed);
+  return {{.name = "clip_vit_b_16", .classes = classes, .channels = 3, .height = size, .width = size},
+          {.patch = 16, .features = 16, .depth = 2, .heads = 2, .representation = 8},
           g};
 }
 inline nn::ResNet small_resnet(uint64_t seed, bool bottleneck = false, int64_t classes = 5, int64_t channels = 3) {
