@@ -12,7 +12,7 @@ bool is_product(const std::string& op) { return op == "conv2d" || op == "linear"
 
 // " 3×3" of a convolution's weight: kernel sizes differ in speed.
 std::string kernel_of(const std::string& op, const Tensor& w) {
-  return op == "conv2d" && w ? format(" {}×{}", w.size(1), w.size(2)) : "";
+  return op.starts_with("conv2d") && w ? format(" {}×{}", w.size(1), w.size(2)) : "";
 }
 
 // Length of the sums that a weight [out, …] makes.
@@ -44,7 +44,7 @@ void OpProfile::forward(const std::string& op, const std::vector<Tensor>& inputs
   for (const Tensor& x : inputs) w.bytes += bytes(x);
   if (op == "reshape" || op == "narrow") w.bytes = 0;  // views
   if (op == "batch_norm" && grad_enabled()) w.bytes += bytes(inputs[0]);
-  if (op == "conv2d" || op == "linear") w.flops = 2 * count(y) * sum_length(inputs[1]);
+  if (op.starts_with("conv2d") || op == "linear") w.flops = 2 * count(y) * sum_length(inputs[1]);
   if (op == "matmul") w.flops = 2 * count(inputs[0]) * static_cast<double>(y.size(-1));
   if (op == "attention") w.flops = attention_flops(y, inputs.back());
   event(op + (inputs.size() > 1 ? kernel_of(op, inputs[1]) : "") + ", forward", w);
