@@ -24,6 +24,14 @@ Image to_channels(const Image& image, int64_t channels);
 /// along the columns, each rounded to 8 bits. Error for sizes below 1.
 Image resize(const Image& image, int64_t height, int64_t width);
 
+/// A part of an image: its upper left pixel, and its size.
+struct Box {
+  int64_t top = 0, left = 0, height = 0, width = 0;
+  friend bool operator==(const Box&, const Box&) = default;
+};
+/// The part alone resized, as if it had been cut out before. Error unless it lies within the image.
+Image resize(const Image& image, const Box& box, int64_t height, int64_t width);
+
 /// The middle height × width pixels; an odd rest is split as torchvision's CenterCrop does. Error if the image is
 /// smaller.
 Image centre_crop(const Image& image, int64_t height, int64_t width);
