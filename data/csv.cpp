@@ -16,7 +16,7 @@ class Records {
   }
   /// False at the end. `line` becomes the line on which the record begins.
   bool next(std::vector<std::string>& fields, int64_t& line) {
-    while (at_ < text_.size() && (text_[at_] == '\n' || text_[at_] == '\r')) line_ += text_[at_++] == '\n';
+    for (; at_ < text_.size() && (text_[at_] == '\n' || text_[at_] == '\r'); ++at_) line_ += ends_line();
     if (at_ == text_.size()) return false;
     line = line_;
     fields.clear();
@@ -30,6 +30,11 @@ class Records {
  private:
   bool at_end() const { return at_ == text_.size() || text_[at_] == ',' || text_[at_] == '\n' || text_[at_] == '\r'; }
 
+  // A lone \r, as old Macs wrote, counts too.
+  bool ends_line() const {
+    return text_[at_] == '\n' || (text_[at_] == '\r' && (at_ + 1 == text_.size() || text_[at_ + 1] != '\n'));
+  }
+
   void read_field(std::string& field) {
     if (at_ == text_.size() || text_[at_] != '"') {
       while (!at_end()) {
@@ -42,7 +47,7 @@ class Records {
     for (++at_;; ++at_) {
       check(at_ < text_.size(), "{}: line {}: a quote that does not end", path_, begin);
       if (text_[at_] == '"' && !(at_ + 1 < text_.size() && text_[at_ + 1] == '"' && ++at_)) break;
-      line_ += text_[at_] == '\n';
+      line_ += ends_line();
       field += text_[at_];
     }
     ++at_;

@@ -1,4 +1,4 @@
-// CSV (RFC 4180): fields in quotes may hold commas, line breaks and doubled quotes; lines end in \n or \r\n.
+// CSV (RFC 4180): fields in quotes may hold commas, line breaks and doubled quotes; lines end in \n, \r\n or \r.
 #pragma once
 #include <cstdint>
 #include <functional>

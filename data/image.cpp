@@ -26,14 +26,24 @@ const char* other_format(std::span<const std::byte> bytes) {
   return nullptr;
 }
 
+[[noreturn]] void fail_format(std::span<const std::byte> bytes, const std::string& name) {
+  check(!bytes.empty(), "{}: the file is empty", name);
+  const char* other = other_format(bytes);
+  fail("{}: {}; JPEG and PNG are read", name, other ? other : "no image format that is known");
+}
+
 }  // namespace
 
 Image decode_image(std::span<const std::byte> bytes, const std::string& name, int64_t shorter_side) {
   if (is_jpeg(bytes)) return decode_jpeg(bytes, name, shorter_side);
   if (is_png(bytes)) return decode_png(bytes, name);
-  check(!bytes.empty(), "{}: the file is empty", name);
-  const char* other = other_format(bytes);
-  fail("{}: {}; JPEG and PNG are read", name, other ? other : "no image format that is known");
+  fail_format(bytes, name);
+}
+
+Size image_size(std::span<const std::byte> bytes, const std::string& name) {
+  if (is_jpeg(bytes)) return jpeg_size(bytes, name);
+  if (is_png(bytes)) return png_size(bytes, name);
+  fail_format(bytes, name);
 }
 
 Image load_image(const std::string& path, int64_t shorter_side) {

@@ -15,6 +15,9 @@ Image decode_image(std::span<const std::byte> bytes, const std::string& name = "
                    int64_t shorter_side = 0);
 Image load_image(const std::string& path, int64_t shorter_side = 0);
 
+/// The size that the file's header says; errors as decode_image()'s.
+Size image_size(std::span<const std::byte> bytes, const std::string& name = "image_size");
+
 /// The image with 1 (gray) or 3 (RGB) channels. Gray is repeated; RGB becomes gray as 0.299 R + 0.587 G + 0.114 B
 /// (ITU-R 601). Transparent pixels are laid over white: what a person sees in a viewer (their hidden colours are
 /// arbitrary, mostly black).

@@ -79,6 +79,16 @@ bool read_header(Session& s, std::span<const std::byte> bytes) {
   return true;
 }
 
+Size read_size(Session& s, std::span<const std::byte> bytes, const std::string& name) {
+  check(is_jpeg(bytes), "{}: not a JPEG file ({} bytes without a JPEG's beginning)", name, bytes.size());
+  check(read_header(s, bytes), "{}: corrupt JPEG: {}", name, s.message);
+  const int64_t width = s.jpeg.image_width, height = s.jpeg.image_height;
+  check(width >= 1 && height >= 1, "{}: corrupt JPEG: {} × {} pixels", name, width, height);
+  check(height <= kMostPixels / width, "{}: the JPEG has {} × {} pixels; at most {} are read", name, width, height,
+        kMostPixels);
+  return {height, width};
+}
+
 bool start(Session& s, J_COLOR_SPACE colours, unsigned eighths) {
   if (setjmp(s.jump)) return false;
   s.jpeg.out_color_space = colours;
@@ -116,14 +126,14 @@ bool is_jpeg(std::span<const std::byte> bytes) {
   return bytes.size() >= 3 && bytes[0] == std::byte{0xFF} && bytes[1] == std::byte{0xD8} && bytes[2] == std::byte{0xFF};
 }
 
-Image decode_jpeg(std::span<const std::byte> bytes, const std::string& name, int64_t shorter_side) {
-  check(is_jpeg(bytes), "{}: not a JPEG file ({} bytes without a JPEG's beginning)", name, bytes.size());
+Size jpeg_size(std::span<const std::byte> bytes, const std::string& name) {
   Session s;
-  check(read_header(s, bytes), "{}: corrupt JPEG: {}", name, s.message);
-  const int64_t width = s.jpeg.image_width, height = s.jpeg.image_height;
-  check(width >= 1 && height >= 1, "{}: corrupt JPEG: {} × {} pixels", name, width, height);
-  check(height <= kMostPixels / width, "{}: the JPEG has {} × {} pixels; at most {} are read", name, width, height,
-        kMostPixels);
+  return read_size(s, bytes, name);
+}
+
+Image decode_jpeg(std::span<const std::byte> bytes, const std::string& name, int64_t shorter_side) {
+  Session s;
+  const auto [height, width] = read_size(s, bytes, name);
   // Before memory is taken. Arithmetic codes have no such bound.
   check(s.jpeg.arith_code || width * height / kMostPixelsPerByte <= static_cast<int64_t>(bytes.size()),
         "{}: corrupt JPEG: {} × {} pixels cannot be packed into {} bytes", name, width, height, bytes.size());

@@ -20,4 +20,7 @@ bool is_jpeg(std::span<const std::byte> bytes);
 /// `name` (a path) begins the message of every Error: no JPEG, cut short, corrupt, more than kMostPixels.
 Image decode_jpeg(std::span<const std::byte> bytes, const std::string& name = "decode_jpeg", int64_t shorter_side = 0);
 
+/// The size that its header says, of at least 1 × 1 pixels; errors as decode_jpeg()'s.
+Size jpeg_size(std::span<const std::byte> bytes, const std::string& name = "jpeg_size");
+
 }  // namespace holt::data

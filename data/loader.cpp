@@ -1,16 +1,19 @@
 #include "data/loader.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <numeric>
+#include <thread>
 
+#include "data/mix.h"
 #include "kernels/philox.h"
 
 namespace holt::data {
 namespace {
 
-// Upper byte of the Philox stream: tells these draws apart from each other and from a Generator of the same seed.
-constexpr uint64_t kOrderStream = uint64_t{0xD1} << 56, kAugmentStream = uint64_t{0xD2} << 56;
+// Upper byte of the Philox stream: tells this draw apart from data/samples.cpp's and data/mix.cpp's.
+constexpr uint64_t kOrderStream = uint64_t{0xD1} << 56;
 
 // Uniform in 0 … n−1 from 64 random bits; off from uniform by at most n/2^64.
 int64_t below(int64_t n, uint64_t bits) {
@@ -18,62 +21,80 @@ int64_t below(int64_t n, uint64_t bits) {
 }
 uint64_t join(uint32_t low, uint32_t high) { return uint64_t{high} << 32 | low; }
 
-// Where one sample's pixels come from: output pixel (y, x) is input (y + dy, x + dx), x counted from the right if
-// flipped; outside is zero.
-struct Placement {
-  int64_t dy = 0, dx = 0;
-  bool flip = false;
-};
-
-Placement placement(const Augment& a, uint64_t seed, int64_t epoch, int64_t sample) {
-  if (a.pad == 0 && !a.flip) return {};
-  const Philox4 r = philox(seed, kAugmentStream | static_cast<uint64_t>(epoch), static_cast<uint64_t>(sample));
-  const int64_t span = 2 * int64_t{a.pad} + 1;
-  return {below(span, uint64_t{r.v[0]} << 32) - a.pad, below(span, uint64_t{r.v[1]} << 32) - a.pad,
-          a.flip && (r.v[2] >> 31) != 0};
-}
-
-// One image of H×W×C, moved and normalised: y = x·scale[c] + shift[c].
-template <class T>
-void write_image(const T* image, int64_t height, int64_t width, int64_t channels, Placement p, const float* scale,
-                 const float* shift, float* out) {
-  for (int64_t y = 0; y < height; ++y)
-    for (int64_t x = 0; x < width; ++x, out += channels) {
-      const int64_t sy = y + p.dy, sx = (p.flip ? width - 1 - x : x) + p.dx;
-      const bool inside = sy >= 0 && sy < height && sx >= 0 && sx < width;
-      const T* source = inside ? image + (sy * width + sx) * channels : nullptr;
-      for (int64_t c = 0; c < channels; ++c)
-        out[c] = inside ? static_cast<float>(source[c]) * scale[c] + shift[c] : shift[c];
+// What makes an epoch's batches; shared by the threads.
+class Maker {
+ public:
+  Maker(std::shared_ptr<const Samples> samples, const LoaderOptions& o, int64_t epoch)
+      : samples_(std::move(samples)),
+        options_(o),
+        making_{o.augment, o.seed, epoch},
+        scale_shift_(o.normalize, samples_->image_shape()[2], samples_->bytes()) {
+    if (o.shuffle) {
+      order_ = epoch_order(samples_->size(), o.seed, epoch);
+    } else {
+      order_.resize(static_cast<size_t>(samples_->size()));
+      std::iota(order_.begin(), order_.end(), int64_t{0});
     }
-}
+  }
 
-Batch make_batch(const Dataset& d, const LoaderOptions& o, const std::vector<int64_t>& order, int64_t epoch,
-                 int64_t step) {
-  const int64_t begin = step * o.batch, count = std::min(o.batch, d.size() - begin);
-  const int64_t h = d.images.size(1), w = d.images.size(2), c = d.images.size(3), pixels = h * w * c;
-  const bool bytes = d.images.dtype() == DType::u8;
-  std::vector<float> scale(c), shift(c);
-  for (int64_t k = 0; k < c; ++k) {
-    const float mean = o.normalize.mean.empty() ? 0 : o.normalize.mean[k];
-    const float std = o.normalize.std.empty() ? 1 : o.normalize.std[k];
-    scale[k] = 1 / (bytes ? 255 * std : std);
-    shift[k] = -mean / std;
+  Batch begin(int64_t step) const {
+    const int64_t from = step * options_.batch, count = std::min(options_.batch, samples_->size() - from);
+    const Shape s = samples_->image_shape();
+    Batch b{empty({count, s[0], s[1], s[2]}), empty({count}, DType::i64), {}};
+    b.samples.assign(order_.begin() + from, order_.begin() + from + count);
+    for (int64_t k = 0; k < count; ++k)
+      b.labels.data<int64_t>()[k] = samples_->label(b.samples[static_cast<size_t>(k)]);
+    return b;
   }
-  Batch batch{empty({count, h, w, c}), empty({count}, DType::i64), {}};
-  batch.samples.assign(order.begin() + begin, order.begin() + begin + count);
-  float* out = batch.images.data<float>();
-  int64_t* labels = batch.labels.data<int64_t>();
-  for (int64_t i = 0; i < count; ++i, out += pixels) {
-    const int64_t sample = batch.samples[i];
-    const Placement p = placement(o.augment, o.seed, epoch, sample);
-    if (bytes)
-      write_image(d.images.data<uint8_t>() + sample * pixels, h, w, c, p, scale.data(), shift.data(), out);
-    else
-      write_image(d.images.data<float>() + sample * pixels, h, w, c, p, scale.data(), shift.data(), out);
-    labels[i] = d.labels.data<int64_t>()[sample];
+  int64_t pieces(const Batch& b) const { return samples_->slow() ? std::ssize(b.samples) : 1; }
+  // One sample, or all of them.
+  void fill(Batch& b, int64_t piece) const {
+    const int64_t n = std::ssize(b.samples), first = samples_->slow() ? piece : 0,
+                  last = samples_->slow() ? piece + 1 : n;
+    const int64_t pixels = samples_->image_shape().numel();
+    for (int64_t k = first; k < last; ++k) {
+      int64_t& sample = b.samples[static_cast<size_t>(k)];
+      if (!samples_->make(sample, making_, scale_shift_, b.images.data<float>() + k * pixels)) sample = -1;
+    }
   }
-  return batch;
-}
+  void finish(Batch& b, int64_t step) const {
+    leave_out_unread(b, step);
+    mix(b, options_.augment, options_.seed, making_.epoch, step);
+  }
+  Batch make(int64_t step) const {
+    Batch b = begin(step);
+    for (int64_t k = 0, n = pieces(b); k < n; ++k) fill(b, k);
+    finish(b, step);
+    return b;
+  }
+
+ private:
+  void leave_out_unread(Batch& b, int64_t step) const {
+    const int64_t n = std::ssize(b.samples), pixels = samples_->image_shape().numel();
+    float* images = b.images.data<float>();
+    int64_t *labels = b.labels.data<int64_t>(), kept = 0;
+    for (int64_t k = 0; k < n; ++k) {
+      if (b.samples[static_cast<size_t>(k)] < 0) continue;
+      if (k != kept) {
+        std::memcpy(images + kept * pixels, images + k * pixels, static_cast<size_t>(pixels) * sizeof(float));
+        labels[kept] = labels[k];
+        b.samples[static_cast<size_t>(kept)] = b.samples[static_cast<size_t>(k)];
+      }
+      ++kept;
+    }
+    if (kept == n) return;
+    check(kept > 0, "{}: none of the {} images of batch {} can be read", samples_->name(), n, step);
+    b.samples.resize(static_cast<size_t>(kept));
+    b.images = b.images.narrow(0, kept);
+    b.labels = b.labels.narrow(0, kept);
+  }
+
+  std::shared_ptr<const Samples> samples_;
+  LoaderOptions options_;
+  Making making_;
+  ScaleShift scale_shift_;
+  std::vector<int64_t> order_;
+};
 
 }  // namespace
 
@@ -87,51 +108,54 @@ std::vector<int64_t> epoch_order(int64_t n, uint64_t seed, int64_t epoch) {
   return order;
 }
 
-Loader::Loader(Dataset dataset, LoaderOptions options)
-    : dataset_(std::make_shared<const Dataset>(std::move(dataset))), options_(std::move(options)) {
-  const Dataset& d = *dataset_;
-  validate(d);
-  check(d.images.numel() > 0, "loader: {} is empty, its images are {}", d.name, d.images.shape());
+Loader::Loader(Dataset dataset, LoaderOptions options) : Loader(in_memory(std::move(dataset)), std::move(options)) {}
+
+Loader::Loader(std::shared_ptr<const Samples> samples, LoaderOptions options)
+    : samples_(std::move(samples)), options_(std::move(options)) {
+  const Samples& s = *samples_;
+  const Shape shape = s.image_shape();
   check(options_.batch >= 1, "loader: batch must be at least 1, got {}", options_.batch);
-  check(!options_.drop_last || d.size() >= options_.batch,
-        "loader: {} has {} samples, fewer than one batch of {}, and incomplete batches are dropped", d.name, d.size(),
+  check(!options_.drop_last || s.size() >= options_.batch,
+        "loader: {} has {} samples, fewer than one batch of {}, and incomplete batches are dropped", s.name(), s.size(),
         options_.batch);
-  check(options_.prefetch >= 0, "loader: prefetch must be 0 or more, got {}", options_.prefetch);
-  const int64_t smaller = std::min(d.images.size(1), d.images.size(2));
+  check(options_.prefetch >= 0 && options_.workers >= 0,
+        "loader: prefetch and workers must be 0 or more, got {} and {}", options_.prefetch, options_.workers);
+  const int64_t smaller = std::min(shape[0], shape[1]);
   check(options_.augment.pad >= 0 && options_.augment.pad < smaller,
-        "loader: pad must be in 0 … {} for images of {}, got {}", smaller - 1, d.images.shape(), options_.augment.pad);
+        "loader: pad must be in 0 … {} for images of {}, got {}", smaller - 1, shape, options_.augment.pad);
+  validate(options_.augment);
+  s.check(options_.augment);
   for (const auto* v : {&options_.normalize.mean, &options_.normalize.std})
-    check(v->empty() || static_cast<int64_t>(v->size()) == d.images.size(3),
-          "loader: mean and std need one number for each of {} channels, got {}", d.images.size(3), v->size());
-  for (const float s : options_.normalize.std)
-    check(s > 0 && std::isfinite(s), "loader: std must be positive, got {}", s);
+    check(v->empty() || static_cast<int64_t>(v->size()) == shape[2],
+          "loader: mean and std need one number for each of {} channels, got {}", shape[2], v->size());
+  for (const float x : options_.normalize.std)
+    check(x > 0 && std::isfinite(x), "loader: std must be positive, got {}", x);
 }
 
 int64_t Loader::batches() const {
-  const int64_t n = dataset_->size(), b = options_.batch;
+  const int64_t n = samples_->size(), b = options_.batch;
   return options_.drop_last ? n / b : (n + b - 1) / b;
 }
 
 Loader::Epoch Loader::epoch(int64_t epoch, int64_t first) const {
   check(epoch >= 0 && first >= 0 && first <= batches(), "loader: epoch {} from step {} of {} does not exist", epoch,
         first, batches());
-  auto order = std::make_shared<std::vector<int64_t>>();
+  const auto maker = std::make_shared<const Maker>(samples_, options_, epoch);
   Epoch e;
-  e.make_ = [d = dataset_, o = options_, order, epoch, step = first,
-             end = batches()]() mutable -> std::optional<Batch> {
-    if (step == end) return std::nullopt;
-    if (order->empty()) {
-      if (o.shuffle) {
-        *order = epoch_order(d->size(), o.seed, epoch);
-      } else {
-        order->resize(d->size());
-        std::iota(order->begin(), order->end(), int64_t{0});
-      }
-    }
-    return make_batch(*d, o, *order, epoch, step++);
-  };
-  if (options_.prefetch > 0)
-    e.ahead_ = std::make_unique<Prefetch<Batch>>(e.make_, static_cast<size_t>(options_.prefetch));
+  if (options_.prefetch == 0) {
+    e.make_ = [maker, step = first, last = batches()]() mutable -> std::optional<Batch> {
+      if (step == last) return std::nullopt;
+      return maker->make(step++);
+    };
+    return e;
+  }
+  const int cores = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+  const int workers = options_.workers > 0 ? options_.workers : samples_->slow() ? cores : 1;
+  Assembly<Batch> assembly = {[maker](int64_t step) { return maker->begin(step); },
+                              [maker](const Batch& b) { return maker->pieces(b); },
+                              [maker](Batch& b, int64_t piece) { maker->fill(b, piece); },
+                              [maker](Batch& b, int64_t step) { maker->finish(b, step); }};
+  e.ahead_ = std::make_unique<Workers<Batch>>(std::move(assembly), first, batches(), workers, options_.prefetch);
   return e;
 }
 

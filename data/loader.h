@@ -1,27 +1,17 @@
-// Batches of a data set: shuffled, augmented, normalised to f32, prepared ahead by a thread.
+// Batches of a data set: shuffled, augmented, normalised to f32, prepared ahead by threads.
 //
 // A batch is a pure function of (data set, options, epoch, step): sample order and augmentation are counter-based
 // random numbers of (seed, epoch, sample). So a run can continue in the middle of an epoch, and threads change nothing.
 #pragma once
+#include <functional>
 #include <memory>
 #include <optional>
 #include <vector>
 
-#include "data/dataset.h"
-#include "data/prefetch.h"
+#include "data/samples.h"
+#include "data/workers.h"
 
 namespace holt::data {
-
-/// y = (x − mean) / std for each channel, on pixels scaled to 0 … 1 (u8) or as they are (f32).
-struct Normalize {
-  std::vector<float> mean = {}, std = {};  ///< one for each channel; empty: 0 and 1
-};
-
-/// What small images bear (He et al. 2016, §4.2).
-struct Augment {
-  int pad = 0;        ///< shift by up to `pad` pixels each way: zero padding, then a random crop of the old size
-  bool flip = false;  ///< left-right, with probability ½
-};
 
 struct LoaderOptions {
   int64_t batch = 128;
@@ -29,6 +19,7 @@ struct LoaderOptions {
   bool drop_last = false;  ///< leave out a last batch that is not full
   uint64_t seed = 0;       ///< of shuffling and augmentation
   int prefetch = 2;        ///< batches prepared ahead; 0: none, and no thread
+  int workers = 0;         ///< threads that prepare them; 0: one for what is in memory, else one a core
   Augment augment = {};
   Normalize normalize = {};
 };
@@ -37,6 +28,10 @@ struct Batch {
   Tensor images;                 ///< f32 [B, H, W, C] on cpu
   Tensor labels;                 ///< i64 [B] on cpu
   std::vector<int64_t> samples;  ///< their positions in the data set
+  /// Where images were mixed (data/mix.h): the labels of what was mixed in, i64 [B], and the share that `labels` keep.
+  /// The loss is share·CE(labels) + (1 − share)·CE(other_labels). Undefined where nothing was.
+  Tensor other_labels = {};
+  double share = 1;
 };
 
 /// The order in which an epoch visits n samples: a permutation by (seed, epoch).
@@ -45,10 +40,11 @@ std::vector<int64_t> epoch_order(int64_t n, uint64_t seed, int64_t epoch);
 class Loader {
  public:
   /// Error for an empty data set, a batch below 1, a pad beyond the image, a mean or std that does not fit the
-  /// channels.
+  /// channels, an augmentation that the images cannot bear.
   Loader(Dataset dataset, LoaderOptions options);
+  Loader(std::shared_ptr<const Samples> samples, LoaderOptions options);
 
-  const Dataset& dataset() const { return *dataset_; }
+  const Samples& samples() const { return *samples_; }
   const LoaderOptions& options() const { return options_; }
   /// Batches in an epoch.
   int64_t batches() const;
@@ -56,19 +52,20 @@ class Loader {
   /// The batches of one epoch from step `first` on.
   class Epoch {
    public:
-    /// Nothing at the end. Throws what went wrong in the thread.
+    /// Nothing at the end. Throws what went wrong in a thread. Samples that cannot be read, and are to be left out
+    /// (data/image_folder.h), make a batch smaller; a batch of which none can be read is an Error.
     std::optional<Batch> next() { return ahead_ ? ahead_->next() : make_(); }
 
    private:
     friend class Loader;
     std::function<std::optional<Batch>()> make_;
-    std::unique_ptr<Prefetch<Batch>> ahead_;
+    std::unique_ptr<Workers<Batch>> ahead_;
   };
   /// Independent of this Loader's lifetime.
   Epoch epoch(int64_t epoch, int64_t first = 0) const;
 
  private:
-  std::shared_ptr<const Dataset> dataset_;
+  std::shared_ptr<const Samples> samples_;
   LoaderOptions options_;
 };
 

@@ -73,6 +73,14 @@ bool read_header(Session& s) {
   return true;
 }
 
+Size read_size(Session& s, const std::string& name) {
+  check(s.ok() && read_header(s), "{}: corrupt PNG: {}", name, s.message);
+  const int64_t width = png_get_image_width(s.png, s.info), height = png_get_image_height(s.png, s.info);
+  check(height <= kMostPixels / width, "{}: the PNG has {} × {} pixels; at most {} are read", name, width, height,
+        kMostPixels);
+  return {height, width};
+}
+
 bool set_up_rows(Session& s) {
   if (setjmp(png_jmpbuf(s.png))) return false;
   png_set_expand(s.png);  // palette to RGB, few bits to 8, a transparent colour to alpha
@@ -115,14 +123,18 @@ bool is_png(std::span<const std::byte> bytes) {
   return bytes.size() >= 8 && png_sig_cmp(reinterpret_cast<png_const_bytep>(bytes.data()), 0, 8) == 0;
 }
 
+Size png_size(std::span<const std::byte> bytes, const std::string& name) {
+  check(is_png(bytes), "{}: not a PNG file ({} bytes without a PNG's beginning)", name, bytes.size());
+  Session s(/*writes=*/false);
+  s.in = bytes;
+  return read_size(s, name);
+}
+
 Image decode_png(std::span<const std::byte> bytes, const std::string& name) {
   check(is_png(bytes), "{}: not a PNG file ({} bytes without a PNG's beginning)", name, bytes.size());
   Session s(/*writes=*/false);
   s.in = bytes;
-  check(s.ok() && read_header(s), "{}: corrupt PNG: {}", name, s.message);
-  const int64_t width = png_get_image_width(s.png, s.info), height = png_get_image_height(s.png, s.info);
-  check(height <= kMostPixels / width, "{}: the PNG has {} × {} pixels; at most {} are read", name, width, height,
-        kMostPixels);
+  const auto [height, width] = read_size(s, name);
   // Before memory is taken: a file of a hundred bytes may promise a gigabyte.
   const uint64_t bits = png_get_bit_depth(s.png, s.info) * uint64_t{png_get_channels(s.png, s.info)};
   check(static_cast<uint64_t>(width * height) * bits / 8 <= kMostRatio * bytes.size(),

@@ -18,6 +18,10 @@ struct Image {
   std::vector<uint8_t> pixels = {};
 };
 
+struct Size {
+  int64_t height = 0, width = 0;
+};
+
 /// Images of more pixels are refused: nobody trains on them, and a small hostile file can promise them.
 inline constexpr int64_t kMostPixels = int64_t{1} << 28;
 
@@ -28,6 +32,9 @@ bool is_png(std::span<const std::byte> bytes);
 /// an alpha channel; interlaced files are put in order. `name` (a path) begins the message of every Error: no PNG, cut
 /// short, corrupt, more than kMostPixels.
 Image decode_png(std::span<const std::byte> bytes, const std::string& name = "decode_png");
+
+/// The size that its header says, of at least 1 × 1 pixels; errors as decode_png()'s.
+Size png_size(std::span<const std::byte> bytes, const std::string& name = "png_size");
 
 /// The file's bytes. Error for sizes below 1, channels outside 1 … 4, or a count of pixels that does not fit them.
 std::string encode_png(const Image& image);

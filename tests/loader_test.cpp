@@ -5,9 +5,11 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cmath>
 #include <numeric>
 #include <set>
+#include <thread>
 #include <tuple>
 
 #include "tests/harness/expect_error.h"
@@ -169,30 +171,74 @@ TEST(LoaderTest, RefusesBadOptions) {
   EXPECT_ERROR(Loader(wrong, {}), "5 images, but 2 labels");
 }
 
-// ---- The thread behind it.
+// ---- The threads behind it.
 
-TEST(PrefetchTest, BoundedInOrderAndErrorsTravel) {
-  std::atomic<int> made = 0;
-  Prefetch<int> p(
-      [&]() -> std::optional<int> {
-        const int i = made++;
-        check(i < 10, "the maker broke at {}", i);
-        return i;
-      },
-      3);
-  std::this_thread::sleep_for(std::chrono::milliseconds(50));
-  EXPECT_LE(made, 4);  // three wait, one is in the maker's hands
-  for (int i = 0; i < 10; ++i) EXPECT_EQ(p.next(), i);
-  EXPECT_ERROR(p.next(), "the maker broke at 10");
-  EXPECT_ERROR(p.next(), "the maker broke at 10");  // and again: it is not lost
+// Things are numbers; each has three pieces, which add it up.
+Assembly<std::vector<int64_t>> sums(std::function<void(int64_t, int64_t)> before = [](int64_t, int64_t) {}) {
+  return {[](int64_t n) {
+            return std::vector<int64_t>{n, 0, 0, 0};
+          },
+          [](const auto&) { return int64_t{3}; },
+          [before](std::vector<int64_t>& v, int64_t piece) {
+            before(v[0], piece);
+            v[static_cast<size_t>(piece + 1)] = v[0] * (piece + 1);
+          },
+          [](std::vector<int64_t>& v, int64_t n) { v.push_back(n); }};
 }
 
-TEST(PrefetchTest, DestroyedWhileFullEmptyOrBroken) {
+TEST(WorkersTest, InOrderWhateverTheirNumber) {
+  for (const int threads : {1, 2, 5})
+    for (const int64_t depth : {1, 4}) {
+      const auto slowly = [](int64_t n, int64_t piece) {
+        std::this_thread::sleep_for(std::chrono::microseconds((n * 7 + piece * 3) % 5 * 20));
+      };
+      Workers<std::vector<int64_t>> w(sums(slowly), 2, 30, threads, depth);
+      for (int64_t n = 2; n < 30; ++n) EXPECT_EQ(w.next(), (std::vector<int64_t>{n, n, 2 * n, 3 * n, n}));
+      EXPECT_FALSE(w.next());
+      EXPECT_FALSE(w.next());
+    }
+}
+
+TEST(WorkersTest, NoMoreThanAskedForIsMadeAhead) {
+  std::atomic<int64_t> most = 0;
+  Workers<std::vector<int64_t>> w(sums([&](int64_t n, int64_t) { most = std::max(most.load(), n); }), 0, 100, 3, 4);
+  std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  EXPECT_EQ(most, 3);
+  EXPECT_EQ(w.next()->front(), 0);
+}
+
+TEST(WorkersTest, FaultsComeInTheirPlaceAndStay) {
+  for (const int threads : {1, 4}) {
+    Workers<std::vector<int64_t>> w(sums([](int64_t n, int64_t piece) {
+                                      if (piece == 1) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+                                      check(n != 7 || piece == 0, "piece {} of thing {} broke", piece, n);
+                                    }),
+                                    0, 20, threads, 4);
+    for (int64_t n = 0; n < 7; ++n) EXPECT_EQ(w.next()->front(), n);
+    EXPECT_ERROR(w.next(), "piece 1 of thing 7 broke");  // not piece 2's, though that came first
+    EXPECT_ERROR(w.next(), "piece 1 of thing 7 broke");
+  }
+  auto unable = sums();
+  unable.begin = [](int64_t n) -> std::vector<int64_t> {
+    check(n < 2, "thing {} cannot be begun", n);
+    return {n, 0, 0, 0};
+  };
+  Workers<std::vector<int64_t>> w(unable, 0, 20, 2, 4);
+  EXPECT_TRUE(w.next());
+  EXPECT_TRUE(w.next());
+  EXPECT_ERROR(w.next(), "thing 2 cannot be begun");
+  auto unfinished = sums();
+  unfinished.finish = [](std::vector<int64_t>&, int64_t n) { fail("thing {} cannot be finished", n); };
+  EXPECT_ERROR(Workers<std::vector<int64_t>>(unfinished, 5, 6, 2, 4).next(), "thing 5 cannot be finished");
+}
+
+TEST(WorkersTest, DestroyedWhileFullEmptyOrBroken) {
   for (int i = 0; i < 100; ++i) {
-    Prefetch<int> full([] { return std::optional<int>(1); }, 1);
-    Prefetch<int> broken([]() -> std::optional<int> { fail("broken"); }, 1);
-    Prefetch<int> ended([]() -> std::optional<int> { return std::nullopt; }, 1);
-    if (i % 2) { EXPECT_EQ(full.next(), 1); }
+    Workers<std::vector<int64_t>> full(sums(), 0, 1000, 2, 3);
+    Workers<std::vector<int64_t>> broken(sums([](int64_t, int64_t) { fail("broken"); }), 0, 10, 2, 3);
+    Workers<std::vector<int64_t>> empty(sums(), 0, 0, 2, 3);
+    if (i % 2) { EXPECT_EQ(full.next()->front(), 0); }
+    if (i % 3 == 0) { EXPECT_ERROR(broken.next(), "broken"); }
   }
 }
 
