@@ -29,9 +29,13 @@ void DeviceBatches::start_next() {
   if (!host) return;
   Batch batch{empty(host->images.shape(), host->images.dtype(), device_),
               empty(host->labels.shape(), host->labels.dtype(), device_), host->samples};
+  batch.share = host->share;
+  if (host->other_labels) batch.other_labels = empty(host->other_labels.shape(), host->other_labels.dtype(), device_);
   ahead_ = std::move(batch);  // before the copies start: whatever is thrown, the destructor waits for them
   upload_.start(ahead_->images.raw(), host->images.raw(), host->images.bytes());
   upload_.start(ahead_->labels.raw(), host->labels.raw(), host->labels.bytes());
+  if (host->other_labels)
+    upload_.start(ahead_->other_labels.raw(), host->other_labels.raw(), host->other_labels.bytes());
 }
 
 }  // namespace holt::data

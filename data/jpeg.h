@@ -23,4 +23,8 @@ Image decode_jpeg(std::span<const std::byte> bytes, const std::string& name = "d
 /// The size that its header says, of at least 1 × 1 pixels; errors as decode_jpeg()'s.
 Size jpeg_size(std::span<const std::byte> bytes, const std::string& name = "jpeg_size");
 
+/// The bytes of a file with these pixels, gray or RGB (chroma halved both ways), for benchmarks and examples. Error for
+/// other channels, sizes outside 1 … 65500, quality outside 1 … 100.
+std::string jpeg_bytes(const Image& image, int quality = 90);
+
 }  // namespace holt::data

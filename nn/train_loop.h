@@ -31,16 +31,23 @@ struct Scores {
 struct StepOptions {
   double factor = 1;           ///< of the learning rate
   double label_smoothing = 0;  ///< of the cross-entropy
+  /// Where images were mixed: i64 [N], what else is in them. The loss is share·CE(labels) + (1 −
+  /// share)·CE(other_labels).
+  Tensor other_labels = {};
+  double share = 1;
 };
 
-/// One step of gradient descent on the mean cross-entropy; the batch counts into `scores`. Returns its loss. With a
-/// loss that is not finite it returns before the backward: the model is as the last step left it, but for running
-/// statistics.
+/// One step of gradient descent on the mean cross-entropy; the batch counts into `scores`, by `labels`. Returns its
+/// loss. With a loss that is not finite it returns before the backward: the model is as the last step left it, but for
+/// running statistics.
 template <class Optimizer>
 double train_step(Module& model, Optimizer& optimizer, const Tensor& images, const Tensor& labels, Scores& scores,
                   StepOptions options = {}) {
   const Tensor logits = model(images);
-  const Tensor loss = cross_entropy(logits, labels, {.label_smoothing = options.label_smoothing});
+  const CrossEntropyOptions smoothed = {.label_smoothing = options.label_smoothing};
+  Tensor loss = cross_entropy(logits, labels, smoothed);
+  if (options.other_labels)
+    loss = loss * options.share + cross_entropy(logits, options.other_labels, smoothed) * (1 - options.share);
   const double value = loss.item();
   scores.add(logits, labels, value);
   if (!std::isfinite(value)) return value;

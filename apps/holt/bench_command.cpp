@@ -1,6 +1,8 @@
 // holt bench: what holt makes of this machine. A group: each benchmark is a command of its own.
+#include "apps/holt/bench/loader_bench.h"
 #include "apps/holt/bench/model_bench.h"
 #include "apps/holt/commands.h"
+#include "data/augment.h"
 #include "nn/models/registry.h"
 
 namespace holt::app {
@@ -72,13 +74,36 @@ void add_model(CLI::App& group, Action& action) {
   });
 }
 
+void add_loader(CLI::App& group, Action& action) {
+  CLI::App* c = group.add_subcommand("loader", "Time how training images are decoded, augmented and normalised");
+  auto o = std::make_shared<LoaderBench>();
+  const AddOption add(*c);
+  add("Images", "--data-dir", o->folder, "DIR", "Photographs, CLASS/IMAGE; if not given, JPEGs of 500 × 375 are made",
+      {});
+  add("Images", "--image-size", o->image_size, "N", "Side of what comes out, in pixels", integer(1));
+  add("Images", "--augment", o->augment, "NAME", "A preset of holt train", one_of(data::augment_presets()));
+  add("Measurement", "--images", o->images, "N", "Images to time", integer(1));
+  add("Measurement", "--batch", o->batch, "N", "Images in a batch", integer(1));
+  add("Measurement", "--workers", o->workers, "N", "Threads; 0: first one, then one a core", integer(0));
+  add("Measurement", "--json", o->json, "FILE", "Write the numbers there too", {});
+  c->footer(
+      "Stages are timed on one thread, in processor time. A network is fed without a wait where the loader's images/s\n"
+      "exceed those of 'holt bench model'.\n"
+      "\n"
+      "Examples:\n"
+      "  holt bench loader\n"
+      "  holt bench loader --data-dir ~/flowers/train --augment imagenet");
+  c->callback([o, &action] { action = [o] { return bench_loader(*o); }; });
+}
+
 }  // namespace
 
 void add_bench(CLI::App& program, Action& action) {
   CLI::App* c = program.add_subcommand("bench", "Time what holt makes of this machine");
   c->require_subcommand(0, 1);
   add_model(*c, action);
-  c->footer("Examples:\n  holt bench model --model resnet50 --batch 16");
+  add_loader(*c, action);
+  c->footer("Examples:\n  holt bench model --model resnet50 --batch 16\n  holt bench loader");
 }
 
 }  // namespace holt::app

@@ -1,9 +1,16 @@
 #include "apps/holt/config.h"
 
+#include <algorithm>
+#include <array>
 #include <nlohmann/json.hpp>
+#include <string_view>
 
 namespace holt::app {
 namespace {
+
+// A checkpoint from before there was a choice has what was done then, which are the defaults.
+constexpr std::array<std::string_view, 7> kLater = {"precision", "weights", "image_size", "skip_corrupt",
+                                                    "augment",   "mixup",   "cutmix"};
 
 // f(key, member) for each member: the one list for both directions.
 template <class Config, class F>
@@ -23,8 +30,13 @@ void each(Config& c, F&& f) {
   f("schedule", c.schedule);
   f("warmup", c.warmup);
   f("label_smoothing", c.label_smoothing);
+  f("image_size", c.image_size);
+  f("skip_corrupt", c.skip_corrupt);
+  f("augment", c.augment);
   f("pad", c.pad);
   f("flip", c.flip);
+  f("mixup", c.mixup);
+  f("cutmix", c.cutmix);
   f("seed", c.seed);
   f("precision", c.precision);
 }
@@ -36,7 +48,7 @@ void to_json(nlohmann::json& j, const TrainConfig& c) {
 }
 void from_json(const nlohmann::json& j, TrainConfig& c) {
   each(c, [&](const std::string& key, auto& member) {
-    if ((key == "precision" || key == "weights") && !j.contains(key)) return;  // from before there was a choice
+    if (std::find(kLater.begin(), kLater.end(), key) != kLater.end() && !j.contains(key)) return;
     j.at(key).get_to(member);
   });
 }

@@ -21,8 +21,12 @@ struct TrainConfig {
   std::string schedule = "cosine";
   double warmup = 0.1;  ///< part of all steps in which the learning rate rises
   double label_smoothing = 0;
-  int64_t pad = 0;   ///< random shifts by up to this many pixels
-  bool flip = true;  ///< random mirror images
+  int64_t image_size = 0;         ///< side of the images of `folder`; 0: 224
+  bool skip_corrupt = false;      ///< leave out images of `folder` that cannot be read
+  std::string augment = "light";  ///< a preset of data/augment.h, of which:
+  int64_t pad = 0;                ///< random shifts by up to this many pixels
+  bool flip = true;               ///< random mirror images, if the preset has them
+  double mixup = 0, cutmix = 0;   ///< α of data/mix.h
   uint64_t seed = 0;
   std::string precision = "f32";  ///< of the network's arithmetic: f32, bf16, f16
 };

@@ -17,7 +17,7 @@ struct EvalFlags {
   std::string model = "runs/fashion-resnet8", weights, classes, data = "fashion", data_dir, part = "test";
   int64_t limit = 0, batch = 500;
   ComputeFlags compute;
-  bool json = false;
+  bool json = false, skip_corrupt = false;
 };
 
 // Loss and accuracy with the correction, the gate and γ that an adapted model has.
@@ -32,37 +32,57 @@ nn::Scores scores(const transfer::Classifier& c, data::Loader::Epoch batches, De
   return s;
 }
 
+Source load_data(const EvalFlags& f, const data::Frame& frame) {
+  return load_source({.name = f.data,
+                      .part = f.part == "train" ? Part::train : Part::test,
+                      .folder = f.data_dir,
+                      .limit = f.limit,
+                      .frame = frame,
+                      .skip_corrupt = f.skip_corrupt});
+}
+
+struct ModelAndData {
+  transfer::LoadedClassifier model;
+  Source data;
+};
 // Pretrained weights know neither names of classes nor, if they are a ResNet's, a size of images: those are the data's.
-transfer::LoadedClassifier load_for_eval(const EvalFlags& f, const std::string& path, const data::Dataset& d,
-                                         Device device) {
-  if (f.weights.empty()) return load_for_use(path, device);
-  return use_pretrained(path,
-                        {.classes = f.classes.empty() ? d.classes : read_class_names(f.classes),
-                         .height = d.images.size(1),
-                         .width = d.images.size(2),
-                         .channels = d.images.size(3)},
-                        device);
+ModelAndData load_for_eval(const EvalFlags& f, const std::string& path, Device device) {
+  if (f.weights.empty()) {
+    transfer::LoadedClassifier model = load_for_use(path, device);
+    const nn::ModelConfig& c = model.classifier.model->config();
+    const data::Fit fit = c.height == c.width ? data::Fit::crop : data::Fit::whole;
+    Source source = load_data(f, {c.height, c.width, c.channels, fit});
+    return {std::move(model), std::move(source)};
+  }
+  Source source = load_data(f, {});
+  const Shape image = source.samples->image_shape();
+  transfer::LoadedClassifier model =
+      use_pretrained(path,
+                     {.classes = f.classes.empty() ? source.samples->classes() : read_class_names(f.classes),
+                      .height = image[0],
+                      .width = image[1],
+                      .channels = image[2]},
+                     device);
+  return {std::move(model), std::move(source)};
 }
 
 int evaluate(const EvalFlags& f) {
   check(f.classes.empty() || !f.weights.empty(), "eval: --classes names the classes of --weights");
   const Device device = parse_device(f.compute.device);
   const std::string path = f.weights.empty() ? model_file("eval", f.model) : f.weights;
-  Source source = load_source(f.data, f.part == "train" ? Part::train : Part::test, f.data_dir, f.limit);
-  const data::Dataset& d = source.dataset;
-  const transfer::LoadedClassifier loaded = load_for_eval(f, path, d, device);
+  const auto [loaded, source] = load_for_eval(f, path, device);
   const nn::ModelConfig& c = loaded.classifier.model->config();
-  const Shape wanted{d.size(), c.height, c.width, c.channels};
-  check(d.images.shape() == wanted, "eval: {} wants images of {}×{}×{}, those of {} are {}×{}×{}", path, c.height,
-        c.width, c.channels, f.data, d.images.size(1), d.images.size(2), d.images.size(3));
-  check(d.classes == loaded.usage.classes,
+  const Shape is = source.samples->image_shape(), wanted{c.height, c.width, c.channels};
+  check(is == wanted, "eval: {} wants images of {}×{}×{}, those of {} are {}×{}×{}", path, c.height, c.width,
+        c.channels, f.data, is[0], is[1], is[2]);
+  check(source.samples->classes() == loaded.usage.classes,
         "eval: {} was trained for other classes than those of {} (its first is '{}', "
         "that of the data '{}')",
-        path, f.data, loaded.usage.classes.front(), d.classes.front());
-  const data::Loader loader(std::move(source.dataset),
-                            {.batch = f.batch, .normalize = {loaded.usage.mean, loaded.usage.std}});
+        path, f.data, loaded.usage.classes.front(), source.samples->classes().front());
+  const data::Loader loader(source.samples, {.batch = f.batch, .normalize = {loaded.usage.mean, loaded.usage.std}});
   const Autocast scope(parse_dtype(f.compute.precision));
   const nn::Scores s = scores(loaded.classifier, loader.epoch(0), device);
+  if (const std::string text = left_out(source); !text.empty()) std::fprintf(stderr, "%s\n", text.c_str());
 
   const std::vector<std::string>& names = loaded.usage.classes;
   const auto share = [&](size_t k) {
@@ -99,10 +119,11 @@ void add_eval(CLI::App& program, Action& action) {
   add("Model", "--weights", f->weights, "FILE",
       "Pretrained weights instead: safetensors or .pth with names of torchvision, timm or Hugging Face", {});
   add("Model", "--classes", f->classes, "FILE", "Names of their classes, one a line [the data's]", {});
-  add("Data", "--data", f->data, "NAME", "Data set: fashion (Fashion-MNIST)", one_of(source_names()));
+  add("Data", "--data", f->data, "NAME", source_help(), one_of(source_names()));
   add("Data", "--data-dir", f->data_dir, "DIR", "Folder with its files, if not where the package puts them", {});
   add("Data", "--part", f->part, "NAME", "test or train", one_of({"test", "train"}));
   add("Data", "--limit", f->limit, "N", "Use the first N images only; 0: all", integer(0));
+  c->add_flag("--skip-corrupt", f->skip_corrupt, "Leave out images that cannot be read, and list them")->group("Data");
   add("Data", "--batch", f->batch, "N", "Images at a time", integer(1));
   add_compute_flags(*c, f->compute);
   c->add_flag("--json", f->json, "Print JSON")->group("Output");

@@ -43,11 +43,11 @@ class Run {
         train_(load(o, Part::train)),
         test_(load(o, Part::test)) {
     nn::ModelConfig m = nn::parse_model(config_.model);
-    const Shape& images = train_.dataset().images.shape();
-    m.classes = train_.dataset().num_classes();
-    m.height = images[1], m.width = images[2], m.channels = images[3];
+    const Shape image = train_.samples().image_shape();
+    m.classes = train_.samples().num_classes();
+    m.height = image[0], m.width = image[1], m.channels = image[2];
     const data::Normalize& n = train_.options().normalize;
-    usage_ = {train_.dataset().classes, n.mean, n.std};
+    usage_ = {train_.samples().classes(), n.mean, n.std};
     Generator generator(config_.seed);
     model_ = nn::make_model(m, generator);
     if (!config_.weights.empty() && !from) {
@@ -102,18 +102,31 @@ class Run {
   }
 
  private:
-  data::Loader load(const TrainOptions& o, Part part) const {
+  data::Loader load(const TrainOptions& o, Part part) {
     const bool training = part == Part::train;
-    Source s = load_source(config_.data, part, o.data_dir, training ? config_.limit_train : config_.limit_test);
+    const int64_t side = config_.image_size ? config_.image_size : data::Frame{}.height;
+    check(config_.image_size == 0 || config_.data == "folder",
+          "train: --image-size is for --data folder; {} has its own", config_.data);
+    Source& s = sources_[training ? 0 : 1];
+    s = load_source({.name = config_.data,
+                     .part = part,
+                     .folder = o.data_dir,
+                     .limit = training ? config_.limit_train : config_.limit_test,
+                     .frame = {side, side},
+                     .skip_corrupt = config_.skip_corrupt});
     data::LoaderOptions l;
-    l.batch = training ? config_.batch : kTestBatch;
-    l.normalize = std::move(s.normalize);
+    l.workers = static_cast<int>(o.workers);
+    l.batch = training ? config_.batch : s.files ? std::min(kTestBatch, config_.batch) : kTestBatch;
+    l.normalize = s.normalize;
     if (training) {
       l.shuffle = true;
       l.seed = config_.seed;
-      l.augment = {.pad = static_cast<int>(config_.pad), .flip = config_.flip};
+      l.augment = data::augment_preset(config_.augment);
+      l.augment.pad = static_cast<int>(config_.pad);
+      l.augment.flip = l.augment.flip && config_.flip;
+      l.augment.mixup = config_.mixup, l.augment.cutmix = config_.cutmix;
     }
-    return {std::move(s.dataset), std::move(l)};
+    return {s.samples, std::move(l)};
   }
 
   // Biases and normalisation parameters (one axis) do not decay: it would only pull their outputs to zero.
@@ -151,13 +164,14 @@ class Run {
   }
 
   void announce(bool resumed) {
-    const Shape& images = train_.dataset().images.shape();
+    const data::Samples& samples = train_.samples();
+    const Shape image = samples.image_shape();
     progress_.line(format("holt {} ({}): training {} on {}, {} with {} thread{}{}", build_info().version,
                           build_info().commit, config_.model, config_.data, device_, omp_get_max_threads(),
                           omp_get_max_threads() == 1 ? "" : "s",
                           precision_ == DType::f32 ? "" : format(", {}", precision_)));
-    progress_.line(format("  {} images of {}×{}×{} in {} classes, {} to test; {} parameters", images[0], images[1],
-                          images[2], images[3], train_.dataset().num_classes(), test_.dataset().size(),
+    progress_.line(format("  {} images of {}×{}×{} in {} classes, {} to test; {} parameters", samples.size(), image[0],
+                          image[1], image[2], samples.num_classes(), test_.samples().size(),
                           model_->parameter_count()));
     progress_.line(format("  {}, learning rate {} ({}), batch {}, {} epochs = {} steps", config_.optimizer, config_.lr,
                           config_.schedule, config_.batch, config_.epochs, total_));
@@ -181,7 +195,10 @@ class Run {
       const auto batch = batches.next();
       const int64_t step = done_steps();
       const double loss = nn::train_step(*model_, *optimizer_, batch->images, batch->labels, at_.scores,
-                                         {.factor = factor(step), .label_smoothing = config_.label_smoothing});
+                                         {.factor = factor(step),
+                                          .label_smoothing = config_.label_smoothing,
+                                          .other_labels = batch->other_labels,
+                                          .share = batch->share});
       check(std::isfinite(loss),
             "train: the loss is {} at step {} of {} (epoch {}); try a smaller --lr than {}. {} is "
             "kept as it was before",
@@ -222,7 +239,17 @@ class Run {
     return true;
   }
 
+  // What --skip-corrupt met in this epoch for the first time.
+  void report_left_out() {
+    for (int k = 0; k < 2; ++k)
+      if (const std::string text = left_out(sources_[k], left_out_[k]); !text.empty()) {
+        progress_.line(text);
+        left_out_[k] = sources_[k].files->unreadable().size();
+      }
+  }
+
   void finish_epoch(const nn::Scores& test, double seconds, double speed) {
+    report_left_out();
     progress_.line(
         format("epoch {:>{}}/{}  train loss {:.4f}  acc {:5.2f} %   test loss {:.4f}  acc {:5.2f} %   {:.0f} "
                "images/s  {}",
@@ -260,7 +287,7 @@ class Run {
     const double steps = static_cast<double>(total_ - done_steps()) * step_seconds_;
     const double test = test_seconds_ >= 0 ? test_seconds_
                                            : step_seconds_ / static_cast<double>(config_.batch) / 3 *
-                                                 static_cast<double>(test_.dataset().size());
+                                                 static_cast<double>(test_.samples().size());
     return steps + static_cast<double>(epochs() - at_.epoch) * test;
   }
 
@@ -270,6 +297,8 @@ class Run {
   DType precision_;
   std::string elsewhere_;  // flags that a resumed run needs again: no part of its configuration
   Progress progress_;
+  Source sources_[2];  // train and test
+  size_t left_out_[2] = {0, 0};
   data::Loader train_, test_;
   nn::Usage usage_;
   std::unique_ptr<nn::Model> model_;

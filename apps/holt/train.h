@@ -12,6 +12,7 @@ struct TrainOptions {
   TrainConfig config;
   std::string data_dir;  ///< "": where the package puts the data
   std::string device = "cpu";
+  int64_t workers = 0;  ///< threads that decode images; 0: one a core
   std::string out;
   bool resume = false, overwrite = false;
   bool plain = false;  ///< no rewritten line, also on a terminal

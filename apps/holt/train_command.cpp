@@ -15,7 +15,7 @@ using Json = nlohmann::json;
 struct TrainFlags {
   TrainOptions options;
   ComputeFlags compute;
-  CLI::Option *lr = nullptr, *weight_decay = nullptr;
+  CLI::Option *lr = nullptr, *weight_decay = nullptr, *augment = nullptr;
   std::vector<std::pair<CLI::Option*, std::string>> configured;  ///< flag, and its key in the configuration
 };
 
@@ -63,13 +63,32 @@ void add_train(CLI::App& program, Action& action) {
     return o;
   };
 
-  add("Data", "data", t.data, "NAME", "Data set: fashion (Fashion-MNIST)", one_of(source_names()));
+  add("Data", "data", t.data, "NAME", source_help(), one_of(source_names()));
   add("Data", "data-dir", f->options.data_dir, "DIR", "Folder with its files, if not where the package puts them", {});
-  add("Data", "limit-train", t.limit_train, "N", "Use the first N training images only; 0: all", integer(0));
-  add("Data", "limit-test", t.limit_test, "N", "Use the first N test images only; 0: all", integer(0));
-  add("Data", "pad", t.pad, "N", "Shift training images at random by up to N pixels", integer(0));
+  add("Data", "image-size", t.image_size, "N", "Side of the images that --data folder makes, in pixels; 0: 224",
+      integer(0));
   f->configured.emplace_back(
-      c->add_flag("--no-flip{false}", t.flip, "Do not mirror training images at random")->group("Data"), "flip");
+      c->add_flag("--skip-corrupt", t.skip_corrupt, "Leave out images that cannot be read, and list them")
+          ->group("Data"),
+      "skip_corrupt");
+  add("Data", "workers", f->options.workers, "N", "Threads that decode and augment images ahead; 0: one a core",
+      integer(0));
+  add("Data", "limit-train", t.limit_train, "N",
+      "Use N training images only (the first; of folder some of each class); 0: all", integer(0));
+  add("Data", "limit-test", t.limit_test, "N", "Use N test images only, likewise; 0: all", integer(0));
+  f->augment = add("Augmentation", "augment", t.augment, "NAME",
+                   "none; light (mirror images); imagenet (random resized crop, mirror, colour jitter); randaugment "
+                   "(random resized crop, mirror, RandAugment) [imagenet for folder, else light]",
+                   one_of(data::augment_presets()))
+                   ->default_str("");
+  add("Augmentation", "mixup", t.mixup, "X", "Mix images with each other, their shares from Beta(X, X); 0: do not",
+      number(0));
+  add("Augmentation", "cutmix", t.cutmix, "X",
+      "Paste boxes of images into each other, likewise; with --mixup one of both", number(0));
+  add("Augmentation", "pad", t.pad, "N", "Shift training images at random by up to N pixels", integer(0));
+  f->configured.emplace_back(
+      c->add_flag("--no-flip{false}", t.flip, "Do not mirror training images at random")->group("Augmentation"),
+      "flip");
 
   add("Model", "model", t.model, "NAME", "One of " + model_list() + "; options behind a colon: resnet8:shortcut=B",
       model_name());
@@ -128,6 +147,7 @@ void add_train(CLI::App& program, Action& action) {
       "  holt train                                           resnet8 on Fashion-MNIST\n"
       "  holt train --resume                                  go on after Ctrl-C, a crash or a reboot\n"
       "  holt train --model resnet20 --epochs 20 --out runs/deep\n"
+      "  holt train --data folder --data-dir ~/flowers --model resnet50 --augment randaugment --mixup 0.2\n"
       "  holt train --optimizer adamw --lr 0.002 --schedule constant --out runs/adamw\n"
       "  holt train --model resnet18 --weights resnet18.pth --lr 0.01 --out runs/tuned\n"
       "  holt train --device simt --limit-train 200 --limit-test 200 --max-steps 3 --out runs/simt");
@@ -136,6 +156,7 @@ void add_train(CLI::App& program, Action& action) {
     TrainOptions& o = f->options;
     if (f->lr->count() == 0) o.config.lr = standard_lr(o.config.optimizer);
     if (f->weight_decay->count() == 0) o.config.weight_decay = standard_decay(o.config.optimizer);
+    if (f->augment->count() == 0) o.config.augment = o.config.data == "folder" ? "imagenet" : "light";
     if (o.out.empty()) o.out = "runs/" + o.config.data + "-" + o.config.model.substr(0, o.config.model.find(':'));
     o.device = f->compute.device;
     o.config.precision = f->compute.precision;
