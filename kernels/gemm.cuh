@@ -8,8 +8,7 @@
 //                       inside or wholly outside; otherwise elements are loaded one at a time, each with its own check
 //   data, batch_stride  the matrices of a batch are batch_stride apart
 //   at(data, o, k)      the element's address in the matrix at `data`, or null where it is zero (outside, padding); o
-//   is
-//                       a row of a or a column of b
+//                       is a row of a or a column of b
 //
 // Long sums with few outputs (weight gradients) are cut into splits, each summed by blocks of its own into float
 // partial sums; add_splits adds them in order. No atomics: the same bits every time.

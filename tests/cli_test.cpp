@@ -11,6 +11,7 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
+#include "core/safetensors.h"
 #include "kernels/error.h"
 #include "kernels/philox.h"
 #include "kernels/stream.h"
@@ -200,6 +201,27 @@ TEST_F(CliTest, TheSameSeedTheSameRun) {
   expect_same_run("again", reference());
   ASSERT_EQ(holt_run(train("seed", {"--seed", "1"})).code, 0);
   EXPECT_NE(log_of("seed"), log_of(reference()));
+}
+
+// Frozen parameters end as the seed drew them, the others do not; and a resumed run keeps them frozen.
+TEST_F(CliTest, FreezesLayers) {
+  const Arguments some = {"--freeze", "conv1.*,fc*.weight", "--lr", "0.1"};
+  EXPECT_HAS(holt_run(train("frozen", some + Arguments{"--max-steps", "1"})).out, "5 of 10 parameter tensors");
+  {
+    Process p(train("longer", some), kProgram);
+    ASSERT_TRUE(p.wait_for("epoch 1/3  train loss"));
+    p.send(SIGKILL);
+    p.finish();
+  }
+  ASSERT_EQ(holt_run(resume("longer")).code, 0);
+  const auto weights = [](const std::string& run) { return read_safetensors(out(run) + "/model.safetensors").tensors; };
+  const auto a = weights("frozen"), b = weights("longer");
+  for (const auto& [name, tensor] : a) {
+    const bool frozen = name.starts_with("conv1.") || (name.starts_with("fc") && name.ends_with(".weight"));
+    EXPECT_EQ(tensor.to_vector<float>() == b.at(name).to_vector<float>(), frozen) << name;
+  }
+  expect_fails(train("frozen-whole", {"--freeze", "*"}), 1, "leaves nothing to train");
+  expect_fails(train("frozen-nothing", {"--freeze", "conv9.*"}), 1, "the nearest are conv1.*");
 }
 
 // kill -9 after the first epoch, then --resume: as if nothing had been.

@@ -9,8 +9,8 @@ namespace holt::app {
 namespace {
 
 // A checkpoint from before there was a choice has what was done then, which are the defaults.
-constexpr std::array<std::string_view, 7> kLater = {"precision", "weights", "image_size", "skip_corrupt",
-                                                    "augment",   "mixup",   "cutmix"};
+constexpr std::array<std::string_view, 8> kLater = {"precision",    "weights", "freeze", "image_size",
+                                                    "skip_corrupt", "augment", "mixup",  "cutmix"};
 
 // f(key, member) for each member: the one list for both directions.
 template <class Config, class F>
@@ -20,6 +20,7 @@ void each(Config& c, F&& f) {
   f("limit_test", c.limit_test);
   f("model", c.model);
   f("weights", c.weights);
+  f("freeze", c.freeze);
   f("epochs", c.epochs);
   f("max_steps", c.max_steps);
   f("batch", c.batch);

@@ -11,6 +11,7 @@ struct TrainConfig {
   int64_t limit_train = 0, limit_test = 0;  ///< first samples to use; 0: all
   std::string model = "resnet8";            ///< with options: "resnet8:shortcut=B"
   std::string weights = "";                 ///< file of pretrained weights to start from; "": drawn
+  std::string freeze = "";                  ///< patterns of parameters that stay as they are
   int64_t epochs = 7;
   int64_t max_steps = 0;  ///< ends the run earlier, and is where the schedule ends; 0: epochs alone decide
   int64_t batch = 128;

@@ -54,6 +54,12 @@ class Run {
       const nn::Weights weights = nn::read_weights(config_.weights);
       start_ = described(weights, nn::load_weights(weights, *model_));
     }
+    if (!config_.freeze.empty()) {
+      const int frozen = model_->requires_grad(config_.freeze, false);
+      check(model_->parameter_count(true) > 0, "train: --freeze '{}' leaves nothing to train", config_.freeze);
+      start_.push_back(format("{} of {} parameter tensors are frozen; {} numbers are trained", frozen,
+                              model_->named_parameters().size(), model_->parameter_count(true)));
+    }
     model_->to(device_);
     optimizer_ = make_optimizer();
     if (precision_ == DType::f16) optimizer_->use(nn::GradScaler(device_));
@@ -302,7 +308,7 @@ class Run {
   data::Loader train_, test_;
   nn::Usage usage_;
   std::unique_ptr<nn::Model> model_;
-  std::vector<std::string> start_;  // what is to say of pretrained weights
+  std::vector<std::string> start_;  // what is to say of pretrained weights and frozen layers
   std::unique_ptr<nn::Optimizer> optimizer_;
   Position at_;
   int64_t total_ = 0;  // steps of the whole run

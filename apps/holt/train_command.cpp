@@ -94,8 +94,11 @@ void add_train(CLI::App& program, Action& action) {
       model_name());
   add("Model", "weights", t.weights, "FILE",
       "Start from pretrained weights: safetensors or .pth with names of torchvision, timm or Hugging Face, or a model "
-      "of "
-      "holt",
+      "of holt",
+      {});
+  add("Model", "freeze", t.freeze, "NAMES",
+      "Leave parameters as they are: patterns with commas between, conv1.*,layer1.*; ViT: patch_embed.*,blocks.?.*. "
+      "Batch norm goes on counting its statistics",
       {});
 
   add("Training", "epochs", t.epochs, "N", "How often to go through the training images", integer(1));
@@ -150,6 +153,7 @@ void add_train(CLI::App& program, Action& action) {
       "  holt train --data folder --data-dir ~/flowers --model resnet50 --augment randaugment --mixup 0.2\n"
       "  holt train --optimizer adamw --lr 0.002 --schedule constant --out runs/adamw\n"
       "  holt train --model resnet18 --weights resnet18.pth --lr 0.01 --out runs/tuned\n"
+      "  holt train --model resnet18 --weights resnet18.pth --freeze 'conv1.*,bn1.*,layer1.*' --out runs/upper\n"
       "  holt train --device simt --limit-train 200 --limit-test 200 --max-steps 3 --out runs/simt");
 
   c->callback([f, &action] {
