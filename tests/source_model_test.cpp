@@ -1,4 +1,6 @@
 // The source model of a study: trained, cached or given; and plans that make no sense end before it is trained.
+#include "nn/models/registry.h"
+#include "nn/state_file.h"
 #include "tests/harness/run_fixture.h"
 
 namespace holt::transfer {
@@ -41,6 +43,32 @@ TEST_F(RunnerTest, ACacheThatIsNoFolderIsKnownBeforeTraining) {
   RunEvents events;
   events.source = [](const SourceProgress&) { ADD_FAILURE() << "training began"; };
   EXPECT_ERROR(run(plan(), events), "cache");
+}
+
+TEST_F(RunnerTest, TrainingStartsFromPretrainedWeights) {
+  Plan p = plan();
+  p.methods = {"source"};
+  const Outcome drawn = run(p);
+  const auto start = [&](uint64_t seed) {  // for other classes: its classifier is not used
+    Generator g(seed);
+    nn::ModelConfig c = nn::parse_model(p.training.model);
+    const Shape shape = benchmark_.image_shape();
+    c.classes = 3, c.height = shape[0], c.width = shape[1], c.channels = shape[2];
+    nn::save_model((folder_ / "start.safetensors").string(), *nn::make_model(c, g));
+  };
+  start(1);
+  p.training.weights = (folder_ / "start.safetensors").string();
+  p.out = plan("one").out;
+  said_.clear();
+  const Outcome one = run(p);
+  EXPECT_NE(said_.find("the classifier is new"), std::string::npos) << said_;
+  EXPECT_NE(one.source_id, drawn.source_id);
+  start(2);  // the same name, other weights: another model
+  p.out = plan("two").out;
+  EXPECT_NE(run(p).source_id, one.source_id);
+  p.training.weights = "/nowhere.pth";
+  p.out = plan("none").out;
+  EXPECT_ERROR(run(p), "/nowhere.pth");
 }
 
 TEST_F(RunnerTest, TheSourceModelOfAFile) {

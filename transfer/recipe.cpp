@@ -55,6 +55,7 @@ void to_json(nlohmann::json& j, const SourceTraining& s) {
        {"pad", s.pad},
        {"seed", s.seed},
        {"threads", s.threads}};
+  if (!s.weights.empty()) j["weights"] = s.weights;
 }
 
 }  // namespace holt::transfer

@@ -11,6 +11,7 @@ namespace holt::transfer {
 /// Training of the source model: SGD with Nesterov momentum 0.9 on a cosine schedule.
 struct SourceTraining {
   std::string model = "resnet8:stem_stride=2";
+  std::string weights = {};  ///< file of pretrained weights to start from (nn/weights/weights.h); "": drawn
   int64_t epochs = 8, batch = 128;
   double lr = 0.1, weight_decay = 5e-4;
   bool flip = false;  ///< mirror images at random

@@ -12,6 +12,7 @@
 #include "nn/optim.h"
 #include "nn/schedule.h"
 #include "nn/train_loop.h"
+#include "nn/weights/weights.h"
 #include "transfer/adapt.h"
 
 namespace holt::transfer {
@@ -118,19 +119,23 @@ SourceModel get_source_model(const SourceRequest& r) {
   }
 
   const nn::ModelConfig config = model_config(r);
-  const nlohmann::json identity = {
-      {"data", r.data},
-      {"folder", r.folder.empty() ? "" : std::filesystem::weakly_canonical(r.folder).string()},
-      {"domain", r.domain},
-      {"data_seed", r.data_seed},
-      {"limit", r.limit},
-      {"training", r.training},
-      {"classes", r.benchmark.classes()},
-      {"height", config.height},
-      {"width", config.width},
-      {"channels", config.channels},
-      {"device", to_string(r.device)},
-      {"version", kTrainingVersion}};
+  nlohmann::json identity = {{"data", r.data},
+                             {"folder", r.folder.empty() ? "" : std::filesystem::weakly_canonical(r.folder).string()},
+                             {"domain", r.domain},
+                             {"data_seed", r.data_seed},
+                             {"limit", r.limit},
+                             {"training", r.training},
+                             {"classes", r.benchmark.classes()},
+                             {"height", config.height},
+                             {"width", config.width},
+                             {"channels", config.channels},
+                             {"device", to_string(r.device)},
+                             {"version", kTrainingVersion}};
+  std::optional<nn::Weights> start;
+  if (!r.training.weights.empty()) {
+    start = nn::read_weights(r.training.weights);
+    identity["weights"] = fingerprint(read_file(start->file.path));
+  }
   const std::string identity_text = identity.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
   source.id = fingerprint(identity_text);
   const std::string path = cache_path(r, source.id);
@@ -147,6 +152,9 @@ SourceModel get_source_model(const SourceRequest& r) {
   const auto begin = Clock::now();
   Generator generator(r.training.seed);
   source.model = nn::make_model(config, generator);
+  if (start)
+    for (const std::string& note : nn::load_weights(*start, *source.model))
+      source.note += (source.note.empty() ? "" : "; ") + note;
   source.model->to(r.device);
   const ThreadLimit limit(r.training.threads > 0 ? static_cast<int>(r.training.threads) : omp_get_max_threads());
   train(*source.model, r);

@@ -13,7 +13,7 @@ struct TransferFlags {
   TransferOptions options;
   ComputeFlags compute;
   std::string targets = "all", methods = "all", seeds = "1", select = "none", calibrate = "alg,best";
-  std::string model, split;
+  std::string model, weights, split;
   int64_t source_epochs = 0, source_seed = 0, source_threads = -1;
   double source_lr = 0;
   bool list_methods = false, list_options = false;
@@ -70,6 +70,7 @@ transfer::Plan make_plan(const TransferFlags& f, const CLI::App& command) {
   p.options = recipe.options;
   p.split = f.split.empty() ? recipe.split : f.split;
   if (!f.model.empty()) p.training.model = f.model;
+  p.training.weights = f.weights;
   if (f.source_epochs > 0) p.training.epochs = f.source_epochs;
   if (f.source_lr > 0) p.training.lr = f.source_lr;
   p.training.seed = static_cast<uint64_t>(f.source_seed);
@@ -127,8 +128,13 @@ void add_transfer(CLI::App& program, Action& action) {
   c->add_flag("--list-options", f->list_options, "Print the options of --set with the benchmark's values, then end")
       ->group("Methods");
 
-  add("Source model", "--source-model", p.source_model, "FILE", "Use this model (holt train, an earlier run)", {});
+  CLI::Option* const given =
+      add("Source model", "--source-model", p.source_model, "FILE", "Use this model (holt train, an earlier run)", {});
   add("Source model", "--model", f->model, "NAME", "Network to train on the source domain [the benchmark's own]", {});
+  add("Source model", "--weights", f->weights, "FILE",
+      "Start its training from pretrained weights: safetensors or .pth with names of torchvision, timm or Hugging Face",
+      {})
+      ->excludes(given);
   add("Source model", "--source-epochs", f->source_epochs, "N", "Epochs of source training [the benchmark's own]",
       integer(1))
       ->default_str("");
