@@ -10,7 +10,7 @@
 // Tile 128, 8 warps: a slice's 32 mma a warp use 12 ldmatrix_x4; 1 byte from L2 feeds 64 flops: 312 TFLOP/s of an A100
 // ask for 4.9 TB/s, about what its L2 gives; an H100's 989 need wgmma and TMA, which are the vendor's library's field.
 // 60 KB shared memory, 128 registers (their limit; nothing spills): two blocks an SM where it has 164 KB or more, one
-// on the 100 KB of sm_86, sm_89 and sm_120. Tile 64, 4 warps, 96 to 115 registers, 30 KB: for products with few rows or
+// on the 100 KB of sm_86, sm_89 and sm_120. Tile 64, 4 warps, 94 to 128 registers, 30 KB: for products with few rows or
 // columns.
 #pragma once
 #include "kernels/gemm.cuh"
@@ -82,7 +82,8 @@ __device__ void load_fragment(uint32_t (&r)[4], const T* slice, bool k_contiguou
 }
 
 template <int Tile, class T, class A, class B, class F>
-__global__ void __launch_bounds__(2 * Tile, 2) gemm_mma(Schedule s, A all_a, B all_b, Epilogue<T, F> epilogue) {
+__global__ void __launch_bounds__(2 * Tile, 256 / Tile)
+    gemm_mma(Schedule s, A all_a, B all_b, Epilogue<T, F> epilogue) {
   using M = MmaTile<Tile>;
   constexpr int kRowTiles = M::warp_rows / 16, kColTiles = M::warp_cols / 8;
   DYNAMIC_SHARED(T, shared);

@@ -161,11 +161,15 @@ inline const Pair* steps_of(int64_t pixels, int64_t channels, const bf16* dy, in
   return room;
 }
 
-// dw of panels [panel, last) and output channels [o, o_end): one thread's share.
+// dw of panels [panel, last) and output channels [o, o_end): one thread's share, with room(p) of memory of its own.
 template <class T>
 class Share {
  public:
-  Share(const Conv2d& p, const T* dy, const T* x, float* sums, int64_t o, int64_t o_end)
+  static int64_t room(const Conv2d& p) {
+    return kPanels * kPanelSize + (std::is_same_v<T, float> ? 0 : kSteps * p.cout);
+  }
+
+  Share(const Conv2d& p, const T* dy, const T* x, float* sums, int64_t o, int64_t o_end, Step<T>* room)
       : p_(p),
         dy_(dy),
         x_(x),
@@ -173,8 +177,8 @@ class Share {
         o_(o),
         channels_(o_end - o),
         panels_(p.kh * p.kw * p.cin / kLanes),
-        packed_(Cpu{}, kPanels * kPanelSize * sizeof(S)),
-        dy_room_(Cpu{}, std::is_same_v<T, float> ? 0 : kSteps * channels_ * sizeof(S)) {}
+        packed_(room),
+        dy_room_(room + kPanels * kPanelSize) {}
 
   void run(int64_t panel, int64_t last) {
     // Many channels leave fewer panels in the second-level cache.
@@ -197,7 +201,7 @@ class Share {
         for (int64_t v = panels_.start(q); v < panels_.start(q + 1); ++v)
           pack(p_, x_, v, k, count, panel(q - begin) + (v - panels_.start(q)) * kLanes,
                (panels_.start(q + 1) - panels_.start(q)) * kLanes);
-      const S* dy = steps_of(count, channels_, dy_ + k * p_.cout + o_, p_.cout, dy_room_.template as<S>());
+      const S* dy = steps_of(count, channels_, dy_ + k * p_.cout + o_, p_.cout, dy_room_);
       const int64_t stride = std::is_same_v<T, float> ? p_.cout : channels_;
       for (int64_t q = begin; q < end; ++q)
         for (int64_t o = 0; o < channels_; o += kRows)
@@ -205,14 +209,14 @@ class Share {
                sums_ + (o_ + o) * columns + panels_.start(q) * kLanes, columns);
     }
   }
-  S* panel(int64_t i) { return packed_.template as<S>() + i * kPanelSize; }
+  S* panel(int64_t i) { return packed_ + i * kPanelSize; }
 
   const Conv2d p_;
   const T *dy_, *x_;
   float* sums_;
   int64_t o_, channels_;
   Panels panels_;
-  Workspace packed_, dy_room_;
+  S *packed_, *dy_room_;
 };
 
 template <class T>
@@ -220,13 +224,20 @@ void sum_all(const Conv2d& p, const T* dy, const T* x, float* sums) {
   const int64_t panels = Panels(p.kh * p.kw * p.cin / kLanes).count, parts = p.cout / kLanes;
   const int64_t work = std::max<int64_t>(1, static_cast<int64_t>(p.flops() / 16));  // as parallel.h counts
   const int threads = threads_for(work);
+  // Taken by the caller for all threads: a step asks for the same memory however they run.
+  const int64_t room = Share<T>::room(p);
+  const Workspace rooms(Cpu{}, static_cast<size_t>(omp_get_max_threads() * room) * sizeof(Step<T>));
+  const int level = omp_get_level();
+  const auto own_room = [&] {
+    return rooms.as<Step<T>>() + (omp_get_level() > level ? omp_get_thread_num() : 0) * room;
+  };
   // Panels divide the packing as well, channels do not: but a few panels do not divide evenly.
   if (panels % threads == 0 || panels >= 8 * threads)
     parallel_for(panels, work / panels + 1,
-                 [&](int64_t begin, int64_t end) { Share<T>(p, dy, x, sums, 0, p.cout).run(begin, end); });
+                 [&](int64_t begin, int64_t end) { Share<T>(p, dy, x, sums, 0, p.cout, own_room()).run(begin, end); });
   else
     parallel_for(parts, work / parts + 1, [&](int64_t begin, int64_t end) {
-      Share<T>(p, dy, x, sums, begin * kLanes, end * kLanes).run(0, panels);
+      Share<T>(p, dy, x, sums, begin * kLanes, end * kLanes, own_room()).run(0, panels);
     });
 }
 
