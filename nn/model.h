@@ -30,12 +30,22 @@ class Model : public Module {
   /// Logits [N,C].
   Tensor forward(const Tensor& x) override { return classifier()(features(x)); }
   const ModelConfig& config() const { return config_; }
+  /// Puts `head` in the classifier's place, W [C', D] and b [C'] of any number of classes, and moves it to the model's
+  /// device; config().classes becomes C'. Error unless it takes as many features and has a bias. Make the optimiser
+  /// afterwards.
+  void replace_classifier(Linear head);
+  /// The same with a new one for so many classes, drawn as the model draws its own.
+  void replace_classifier(int64_t classes, Generator&);
   std::string label() const override { return to_string(config_); }
 
  protected:
   explicit Model(ModelConfig config);
   /// Error unless x is [N, height, width, channels] of the configuration.
   void check_images(const Tensor& x) const;
+  /// A classifier as the model's constructor draws it.
+  virtual Linear drawn_classifier(int64_t features, int64_t classes, Generator& g) const {
+    return {features, classes, g};
+  }
 
  private:
   ModelConfig config_;

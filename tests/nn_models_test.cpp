@@ -1,9 +1,12 @@
 // The models: parameter counts, shapes, names, features and classifier, and training steps.
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "core/autograd.h"
 #include "nn/models/registry.h"
 #include "nn/models/resnet_cifar.h"
+#include "tests/harness/small_models.h"
 
 namespace holt::nn {
 namespace {
@@ -194,6 +197,75 @@ TEST(Registry, Errors) {
               (*m)(zeros({2, 28, 28, 3}));
             }),
             "resnet8: images must be [N, 28, 28, 1], got f32 [2, 28, 28, 3] on cpu");
+}
+
+// The backbone stays, bit for bit; the configuration follows, so that files of the model are read again.
+TEST(Classifier, IsReplaced) {
+  Generator g(1);
+  const Tensor small = uniform({3, 28, 28, 1}, -1, 1, g), large = uniform({3, 32, 32, 3}, -1, 1, g);
+  std::vector<std::pair<std::unique_ptr<Model>, Tensor>> all;
+  for (const char* name : {"mlp", "lenet", "resnet8"}) all.emplace_back(make_model(mnist(name), g), small);
+  all.emplace_back(make_model(cifar("resnet18"), g), large);
+  all.emplace_back(clone(test::small_vit(1)), large);
+  all.emplace_back(clone(test::small_clip(1)), large);
+  for (auto& [m, x] : all) {
+    const std::string name = m->config().name;
+    m->eval();
+    const std::vector<float> before = values(m->features(x));
+    m->replace_classifier(23, g);
+    EXPECT_EQ(values(m->features(x)), before) << name;
+    EXPECT_EQ((*m)(x).shape(), (Shape{x.size(0), 23})) << name;
+    EXPECT_EQ(m->config().classes, 23) << name;
+    const bool transformer = name.find("vit") != std::string::npos;
+    EXPECT_EQ(m->state().at(transformer ? "head.weight" : "fc.weight").size(0), 23) << name;
+    EXPECT_FALSE(m->classifier().training()) << name;
+    EXPECT_TRUE(m->classifier().weight.requires_grad() && m->classifier().bias.requires_grad()) << name;
+
+    // One's own: every logit is the sum of the features and the bias.
+    Linear head(m->classifier().in_features(), 2, g);
+    head.weight = full(head.weight.shape(), 1);
+    head.bias = full({2}, 3);
+    m->replace_classifier(head);
+    const Tensor f = m->features(x);
+    EXPECT_NEAR((*m)(x).to_vector<float>()[1], sum(f, {-1}).to_vector<float>()[0] + 3, 1e-4) << name;
+    EXPECT_EQ(m->config().classes, 2) << name;
+  }
+  // Vision transformers draw theirs with a standard deviation of 0.02, far below the standard of other layers, ¼ here.
+  Model& vit = *all[4].first;
+  vit.replace_classifier(1000, g);
+  EXPECT_NEAR(std::sqrt(mean(square(vit.classifier().weight)).item()), 0.02, 0.002);
+
+  EXPECT_EQ(error_of([&] { vit.replace_classifier(Linear(17, 3, g)); }),
+            "vit_b_16: a classifier must take 16 features and have a bias, got Linear(17 → 3)");
+  EXPECT_EQ(error_of([&] { vit.replace_classifier(Linear(16, 3, g, {.bias = false})); }),
+            "vit_b_16: a classifier must take 16 features and have a bias, got Linear(16 → 3, no bias)");
+  EXPECT_EQ(vit.config().classes, 1000);
+}
+
+// The option is of the features, as the classifier sees them: in training zeros and the rest larger, otherwise nothing.
+TEST(Models, DropoutIsBeforeTheClassifier) {
+  for (const char* name : {"resnet18", "vit_ti_16"}) {
+    Generator g(1);
+    ModelConfig c = parse_model(format("{}:dropout=0.25", name));
+    c.channels = 3, c.height = c.width = 32;
+    auto m = make_model(c, g);
+    m->for_each<BatchNorm2d>([](auto&, BatchNorm2d& bn) { bn.statistics = BatchNorm2d::Statistics::frozen; });
+    const Tensor x = uniform({4, 32, 32, 3}, -1, 1, g);
+    const std::vector<float> dropped = values(m->features(x));
+    m->eval();
+    const std::vector<float> whole = values(m->features(x));
+    int all = 0, zeros = 0;
+    for (size_t i = 0; i < whole.size(); ++i) {
+      if (whole[i] == 0) continue;  // by the last ReLU
+      ++all;
+      if (dropped[i] == 0)
+        ++zeros;
+      else
+        EXPECT_NEAR(dropped[i], whole[i] / 0.75f, 1e-4f * std::fabs(whole[i])) << name;
+    }
+    EXPECT_GT(all, 500) << name;
+    EXPECT_NEAR(static_cast<double>(zeros) / all, 0.25, 0.07) << name;
+  }
 }
 
 // A step of length a/|g|² against the gradient lowers the loss by about a.

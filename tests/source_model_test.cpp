@@ -61,7 +61,7 @@ TEST_F(RunnerTest, TrainingStartsFromPretrainedWeights) {
   p.out = plan("one").out;
   said_.clear();
   const Outcome one = run(p);
-  EXPECT_NE(said_.find("the classifier is new"), std::string::npos) << said_;
+  EXPECT_NE(said_.find("the classifier stays the model's own"), std::string::npos) << said_;
   EXPECT_NE(one.source_id, drawn.source_id);
   start(2);  // the same name, other weights: another model
   p.out = plan("two").out;

@@ -109,7 +109,7 @@ TEST_F(WeightsTest, ClipsImageTower) {
     for (const char* name : {"head.weight", "head.bias"})
       if (const State before = other.state(); before.contains(name)) expected[name] = clone(before).at(name);
     EXPECT_EQ(load_weights(w, other),
-              (std::vector<std::string>{"the classifier is new, as drawn for 5 classes: the file has none"}));
+              (std::vector<std::string>{"the classifier stays the model's own, for 5 classes: the file has none"}));
     expect_same(other.state(), expected);
     EXPECT_EQ(load_weights(w, larger).size(), 2u);  // and its positions interpolated
     ViT vit = small_vit(1);
@@ -165,7 +165,7 @@ TEST_F(WeightsTest, ABareBackboneOfHuggingFace) {
   const State before = clone(other.state());
   const auto notes = load_weights(w, other);
   ASSERT_EQ(notes.size(), 1u);
-  EXPECT_EQ(notes[0], "the classifier is new, as drawn for 5 classes: the file has none");
+  EXPECT_EQ(notes[0], "the classifier stays the model's own, for 5 classes: the file has none");
   EXPECT_EQ(other.head.weight.to_vector<float>(), before.at("head.weight").to_vector<float>());
   EXPECT_EQ(other.cls_token.to_vector<float>(), model.cls_token.to_vector<float>());
 }
@@ -177,7 +177,7 @@ TEST_F(WeightsTest, AnotherNumberOfClasses) {
   const State before = clone(other.state());
   const auto notes = load_weights(read_weights(path("five.pth")), other);
   ASSERT_EQ(notes.size(), 1u);
-  EXPECT_EQ(notes[0], "the classifier is new, as drawn for 7 classes: the file has one for 5");
+  EXPECT_EQ(notes[0], "the classifier stays the model's own, for 7 classes: the file has one for 5");
   State expected = model.state();
   for (const char* name : {"fc.weight", "fc.bias"}) expected[name] = before.at(name);
   expect_same(other.state(), expected);

@@ -93,6 +93,12 @@ ViT::ViT(ModelConfig c, ViTOptions o, Generator& g)
   draw(head, g);
 }
 
+Linear ViT::drawn_classifier(int64_t features, int64_t classes, Generator& g) const {
+  Linear head(features, classes, g);
+  draw(head, g);
+  return head;
+}
+
 Tensor ViT::features(const Tensor& images) { return dropout(class_token(tokens(images))); }
 
 Tensor ViT::tokens(const Tensor& images) {

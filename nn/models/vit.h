@@ -84,6 +84,7 @@ class ViT : public Cloneable<ViT, Model> {
   Tensor tokens(const Tensor& images);
   /// norm(class token) after all blocks: [N, 1 + T, D] → [N, D].
   Tensor class_token(Tensor x);
+  Linear drawn_classifier(int64_t features, int64_t classes, Generator&) const override;
 };
 
 /// The position embedding [1, 1 + h·w, D] of one grid of patches for another, [1, 1 + to_h·to_w, D]: the class token's

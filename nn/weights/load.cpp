@@ -55,7 +55,7 @@ class Loader {
       if (module == &model_.classifier()) classifier_ = name + ".";
     const auto it = w_.pieces.find(classifier_ + "weight");
     const int64_t classes = model_.classifier().out_features();
-    const char* again = "the classifier is new, as drawn for {} classes: the file {}";
+    const char* again = "the classifier stays the model's own, for {} classes: the file {}";
     if (it == w_.pieces.end()) {
       notes_.push_back(format(again, classes, "has none"));
       new_classifier_ = true;

@@ -5,7 +5,7 @@
 //   ModelConfig config = weights.config;
 //   config.classes = 10;
 //   auto model = make_model(config, rng);
-//   for (const std::string& note : load_weights(weights, *model)) …  // "the classifier is new: …"
+//   for (const std::string& note : load_weights(weights, *model)) …  // "the classifier stays the model's own, …"
 //   save_weights("tuned.safetensors", *model, "torchvision");
 #pragma once
 #include "core/safetensors.h"
