@@ -201,6 +201,11 @@ const Scheme* find_scheme(std::string_view family, std::string_view name) {
   return nullptr;
 }
 
+bool has_classifier(const Scheme& s) {
+  return std::none_of(s.ours_only.begin(), s.ours_only.end(),
+                      [](auto p) { return match(p, "head.weight").has_value(); });
+}
+
 std::vector<TheirName> their_names(const Scheme& scheme, const std::string& name) {
   for (const NameRule& rule : scheme.rules) {
     const auto found = match(rule.ours, name);

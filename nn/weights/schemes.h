@@ -56,6 +56,9 @@ const std::vector<Scheme>& schemes();
 /// Null if the family has none of that name.
 const Scheme* find_scheme(std::string_view family, std::string_view name);
 
+/// Whether files of the scheme have a classifier: CLIP's have none.
+bool has_classifier(const Scheme& scheme);
+
 /// A tensor of theirs, or its place in one of holt's: piece i of n along the first axis.
 struct TheirName {
   std::string name;

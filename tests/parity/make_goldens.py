@@ -72,7 +72,7 @@ def run(name, library, batch, parts):
             seed = safe_seed(fresh, batch) if name.startswith("resnet") else 0
             if name.startswith("resnet"):
                 print(name, "seed", seed, "margin", margin(fresh(), batch, seed))
-            (loss, true), (_, single) = [models.gradients(fresh(), batch, SIZE, CLASSES, t, seed) for t in both]
+            ([loss], true), (_, single) = [models.gradients(fresh(), batch, SIZE, CLASSES, t, seed) for t in both]
             out[what] = {"seed": seed, "loss": loss, "tensors": {k: summary(k, v, single[k]) for k, v in true.items()}}
         else:
             start = {k: v.clone().double() for k, v in fresh().state_dict().items()}

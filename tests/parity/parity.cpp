@@ -1,7 +1,9 @@
 // holt_parity CASE.json OUT.safetensors — what tests/parity/sweep.py asks of holt.
 //
 //   {"what": "logits" | "gradients" | "steps", "model": "resnet50", "classes": 1000, "size": 224, "batch": 2,
-//    "weights": "file", "optimizer": "sgd", "steps": 10, "lr": …, "momentum": …, "weight_decay": …, "eps": …}
+//    "weights": "file", "head": "file" (a CLIP tower's), "seed": 0, "optimizer": "sgd", "steps": 10, "lr": …,
+//    "momentum": …, "nesterov": …, "weight_decay": …, "eps": …,
+//    "exact": true (in f64), "held": true (a ResNet's gates as f64 has them)}
 //   {"what": "image", "file": "a.png", "size": 224}      → f32 [size, size, 3], as networks of ImageNet are fed
 #include <cstdio>
 #include <nlohmann/json.hpp>
@@ -10,7 +12,7 @@
 #include "data/image.h"
 #include "data/loader.h"
 #include "kernels/file.h"
-#include "tests/parity/reference_run.h"
+#include "tests/parity/gates.h"
 
 namespace holt::parity {
 namespace {
@@ -27,26 +29,41 @@ Tensor image(const Json& j) {
   return loader.epoch(0).next()->images.reshape({size, size, 3});
 }
 
+Stepping stepping_of(const Json& j) {
+  return {.optimizer = j.at("optimizer"),
+          .steps = j.at("steps"),
+          .lr = j.at("lr"),
+          .momentum = j.at("momentum"),
+          .weight_decay = j.at("weight_decay"),
+          .eps = j.at("eps"),
+          .nesterov = j.at("nesterov")};
+}
+
 nn::State run(const Json& j) {
   const auto what = j.at("what").get<std::string>();
   if (what == "image") return {{"image", image(j)}};
-  const Case c{j.at("model"), j.at("classes"), j.at("size"), j.at("batch"), j.at("weights")};
+  const Case c{.model = j.at("model"),
+               .classes = j.at("classes"),
+               .size = j.at("size"),
+               .batch = j.at("batch"),
+               .weights = j.at("weights"),
+               .head = j.value("head", ""),
+               .seed = j.value("seed", 0),
+               .dtype = j.value("exact", false) ? DType::f64 : DType::f32};
   if (what == "logits") return {{"logits", logits(c)}};
+  const Stepping stepping = j.contains("optimizer") ? stepping_of(j) : Stepping{};
   nn::State ours, theirs;
   std::vector<double> losses;
-  if (what == "gradients") {
+  if (j.value("held", false)) {
+    HeldRun run = held(c, what == "steps" ? &stepping : nullptr);
+    ours = std::move(run.state);
+    losses = std::move(run.losses);
+    theirs["gates"] = from(std::vector<int64_t>{run.gates, run.differ}, {2});
+  } else if (what == "gradients") {
     losses.resize(1);
     ours = gradients(c, losses[0]);
   } else {
-    ours = trained(c,
-                   {.optimizer = j.at("optimizer"),
-                    .steps = j.at("steps"),
-                    .lr = j.at("lr"),
-                    .momentum = j.at("momentum"),
-                    .weight_decay = j.at("weight_decay"),
-                    .eps = j.at("eps"),
-                    .nesterov = j.at("nesterov")},
-                   losses);
+    ours = trained(c, stepping, losses);
   }
   for (const auto& [name, t] : ours) theirs[name] = nn::to_their_layout(t);
   theirs["losses"] = from(losses, {std::ssize(losses)});
