@@ -85,6 +85,25 @@ TEST_P(Gradients, OfEveryParameterAreTorchs) {
 }
 INSTANTIATE_TEST_SUITE_P(Parity, Gradients, testing::Values("resnet18", "vit_ti_16"));
 
+// Without rounding: the golden numbers have twelve digits.
+constexpr double kExact = 1e-9;
+
+class InDouble : public testing::TestWithParam<const char*> {};
+TEST_P(InDouble, GradientsAreTorchsToTheLastDigits) {
+  const Json& c = golden_case(GetParam());
+  const Json& part = c.at("gradients");
+  double loss = 0;
+  Case asked = of(c);
+  asked.seed = part.at("seed");
+  asked.dtype = DType::f64;
+  const nn::State got = gradients(asked, loss);
+  expect_close(std::fabs(loss / part.at("loss").get<double>() - 1), kExact, "loss");
+  ASSERT_EQ(got.size(), part.at("tensors").size());
+  for (const auto& [name, summary] : part.at("tensors").items())
+    expect_close(distance(projections(name, got.at(name)), summary), kExact, name);
+}
+INSTANTIATE_TEST_SUITE_P(Parity, InDouble, testing::Values("resnet18", "vit_ti_16"));
+
 using ModelAndOptimizer = std::pair<const char*, const char*>;
 class TenSteps : public testing::TestWithParam<ModelAndOptimizer> {};
 // All parameters; of the ResNet, in which rounding opens and closes ReLUs, the running means and variances.

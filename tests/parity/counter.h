@@ -69,7 +69,7 @@ inline constexpr int kProjections = 4;
 /// Sums of the elements with signs from the counter: of two tensors that differ by d, each differs by about ‖d‖.
 /// `ours` is in holt's layout.
 inline std::vector<double> projections(const std::string& name, const Tensor& ours) {
-  const std::vector<float> x = nn::to_their_layout(ours.detach()).to_vector<float>();
+  const std::vector<double> x = nn::to_their_layout(ours.detach()).to_vector<double>();
   const uint64_t stream = fnv1a("project." + name);
   std::vector<double> sums(kProjections);
   for (size_t i = 0; i < x.size(); ++i) {

@@ -1,4 +1,5 @@
 """The models as PyTorch's libraries have them, by holt's names."""
+import numpy as np
 import timm
 import torch
 import torchvision
@@ -122,7 +123,7 @@ def fill(model):
     with torch.no_grad():
         for name, t in inner(model).state_dict().items():
             if t.is_floating_point():
-                t.copy_(torch.from_numpy(counter.weight(name, tuple(t.shape))))
+                t.copy_(torch.from_numpy(np.asarray(counter.weight(name, tuple(t.shape)))))
     return model
 
 
