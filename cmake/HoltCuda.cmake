@@ -3,7 +3,7 @@
 # HOLT_CUDA=DOUBLE is for tests: the cuda device with doubles in the place of NVIDIA's libraries (tests/doubles/). It needs CUDA's
 # headers alone; where they are not found, the build has no cuda device.
 
-set(HOLT_CUDA_ARCHITECTURES "80;86;89;90;100;120" CACHE STRING "Compute capabilities to compile for; the last one also as PTX")
+set(HOLT_CUDA_ARCHITECTURES "80;86;89;90;100;120" CACHE STRING "Compute capabilities to compile for")
 set(HOLT_HAS_CUDA OFF)
 
 if(HOLT_CUDA STREQUAL "DOUBLE")
@@ -63,12 +63,22 @@ endif()
 function(holt_add_cuda target)
   unset(CMAKE_CXX_STANDARD)  # CUDA targets inherit it, and CMake 3.25 does not know C++20 for nvcc 13
   add_library(${target} STATIC ${ARGN})
-  set(gencode "")
+  # The kernels know two virtual architectures, 80 and 90 (atomic_add_bf16x2): nvcc's front end runs twice however many real ones
+  # there are. The newer PTX is kept for GPUs that are newer still.
+  set(code_80 "")
+  set(code_90 "compute_90")
   foreach(arch ${HOLT_CUDA_ARCHITECTURES})
-    list(APPEND gencode "SHELL:-gencode arch=compute_${arch},code=sm_${arch}")
-    set(last ${arch})
+    if(arch LESS 90)
+      string(APPEND code_80 ",sm_${arch}")
+    else()
+      string(APPEND code_90 ",sm_${arch}")
+    endif()
   endforeach()
-  list(APPEND gencode "SHELL:-gencode arch=compute_${last},code=compute_${last}")
+  set(gencode "SHELL:-gencode 'arch=compute_90,code=[${code_90}]'")
+  if(code_80)
+    string(SUBSTRING "${code_80}" 1 -1 code_80)
+    list(APPEND gencode "SHELL:-gencode 'arch=compute_80,code=[${code_80}]'")
+  endif()
   set_target_properties(${target} PROPERTIES CUDA_ARCHITECTURES OFF
     CUDA_COMPILER_LAUNCHER "${CMAKE_SOURCE_DIR}/cmake/keep_ptxas_report")
   target_include_directories(${target} PUBLIC $<BUILD_INTERFACE:${CMAKE_SOURCE_DIR}>)

@@ -104,8 +104,8 @@ TEST_F(TransferCliTest, CtrlCLeavesWhatContinues) {
 }
 
 TEST_F(TransferCliTest, CtrlCWhileTheSourceModelTrains) {
-  Process p({"transfer", "--plain", "--source-epochs", "50", "--target", "Breip", "--methods", "source", "--out",
-             out("early"), "--cache", out("early-cache")},
+  Process p({"transfer", "--plain", "--limit", "16", "--source-epochs", "500", "--target", "Breip", "--methods",
+             "source", "--out", out("early"), "--cache", out("early-cache")},
             kProgram);
   ASSERT_TRUE(p.wait_for("epoch"));
   p.send(SIGINT);

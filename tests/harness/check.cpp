@@ -135,11 +135,26 @@ std::vector<std::string_view> rungs_on(const Case& c, Device d) {
   return rungs;
 }
 
+namespace {
+
+// Orders in which the emulator's fibers run: they show a missing barrier by its wrong values. A build with
+// AddressSanitizer looks for wrong addresses, which one order shows as well as three, in a third of the time.
+std::vector<uint64_t> schedules_on(Device d) {
+  if (d != Device{Device::simt}) return {0};
+#if defined(__SANITIZE_ADDRESS__)
+  return {1};
+#else
+  return {1, 2, 3};
+#endif
+}
+
+}  // namespace
+
 std::string check_case(const Case& c, Device d) {
   Values reference = rounded_inputs(c);
   c.reference(reference);
   for (std::string_view rung : rungs_on(c, d))
-    for (uint64_t schedule : d == Device{Device::simt} ? std::vector<uint64_t>{1, 2, 3} : std::vector<uint64_t>{0})
+    for (uint64_t schedule : schedules_on(d))
       for (int64_t shift : {0, 1}) {
         std::optional<ScopedRung> scoped_rung;
         if (!rung.empty()) scoped_rung.emplace(c.op, rung);
