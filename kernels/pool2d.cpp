@@ -1,22 +1,31 @@
 #include "kernels/pool2d.h"
 
+#include <type_traits>
+
 #include "kernels/parallel.h"
 
 namespace holt {
 namespace {
 
-// Channels that are worked on at once: their maxima or sums stay in the nearest cache.
-constexpr int kBlock = 128;
+// Most channels that are worked on at once: their maxima or sums stay in the nearest cache.
+constexpr int kBlock = 64;
 
-// f(image, row, column, first channel, channels) for each pixel of `images` images and each block of channels.
+// f(image, row, column, first channel, channels) for each pixel of `images` images and each block of channels. The last
+// argument is a constant, 64 or 16, for all but the last few channels: a loop over it has no rest to look for.
 template <class F>
 void for_pixels(const Pool2d& p, int height, int width, int work, F&& f) {
   const int64_t rows = p.images * height;
   parallel_for(rows, int64_t{width} * p.channels * work, [=](int64_t begin, int64_t end) {
-    for (int64_t row = begin; row < end; ++row)
-      for (int column = 0; column < width; ++column)
-        for (int c = 0; c < p.channels; c += kBlock)
-          f(row / height, static_cast<int>(row % height), column, c, std::min(kBlock, p.channels - c));
+    for (int64_t row = begin; row < end; ++row) {
+      const int64_t image = row / height;
+      const int h = static_cast<int>(row % height);
+      for (int w = 0; w < width; ++w) {
+        int c = 0;
+        for (; c + kBlock <= p.channels; c += kBlock) f(image, h, w, c, std::integral_constant<int, kBlock>{});
+        for (; c + 16 <= p.channels; c += 16) f(image, h, w, c, std::integral_constant<int, 16>{});
+        if (c < p.channels) f(image, h, w, c, p.channels - c);
+      }
+    }
   });
 }
 
@@ -39,7 +48,7 @@ int cover_work(const Pool2d& p) {
 template <class B, class T, class I>
 void max_pool2d_forward(B, Pool2d p, const T* x, T* y, I* index) {
   using A = acc_t<T>;
-  for_pixels(p, p.out_height, p.out_width, window_work(p), [=](int64_t n, int oh, int ow, int c0, int width) {
+  for_pixels(p, p.out_height, p.out_width, window_work(p), [=](int64_t n, int oh, int ow, int c0, auto width) {
     const PoolRange hs = pool_window(p, oh, p.height), ws = pool_window(p, ow, p.width);
     const int top = oh * p.stride - p.padding, left = ow * p.stride - p.padding;
     A best[kBlock];
@@ -72,7 +81,7 @@ void max_pool2d_forward(B, Pool2d p, const T* x, T* y, I* index) {
 template <class B, class T, class I>
 void max_pool2d_backward(B, Pool2d p, const T* dy, const I* index, T* dx) {
   using A = acc_t<T>;
-  for_pixels(p, p.height, p.width, cover_work(p), [=](int64_t n, int h, int w, int c0, int width) {
+  for_pixels(p, p.height, p.width, cover_work(p), [=](int64_t n, int h, int w, int c0, auto width) {
     const PoolRange ohs = pool_windows_over(p, h, p.out_height), ows = pool_windows_over(p, w, p.out_width);
     A sum[kBlock] = {};
     for (int oh = ohs.begin; oh < ohs.end; ++oh)
@@ -80,7 +89,10 @@ void max_pool2d_backward(B, Pool2d p, const T* dy, const I* index, T* dx) {
         const int32_t here = (h + p.padding - oh * p.stride) * p.kernel + w + p.padding - ow * p.stride;
         const int64_t out = out_offset(p, n, oh, ow, c0);
 #pragma omp simd
-        for (int c = 0; c < width; ++c) sum[c] += static_cast<int32_t>(index[out + c]) == here ? A(dy[out + c]) : A(0);
+        for (int c = 0; c < width; ++c) {
+          const A g = A(dy[out + c]);  // read in any case: a load under a condition is no vector's
+          sum[c] += static_cast<int32_t>(index[out + c]) == here ? g : A(0);
+        }
       }
     T* to = dx + in_offset(p, n, h, w, c0);
 #pragma omp simd
@@ -92,7 +104,7 @@ template <class B, class T>
 void avg_pool2d_forward(B, Pool2d p, const T* x, T* y) {
   using A = acc_t<T>;
   const A scale = A(1) / A(p.kernel * p.kernel);
-  for_pixels(p, p.out_height, p.out_width, window_work(p), [=](int64_t n, int oh, int ow, int c0, int width) {
+  for_pixels(p, p.out_height, p.out_width, window_work(p), [=](int64_t n, int oh, int ow, int c0, auto width) {
     const PoolRange hs = pool_window(p, oh, p.height), ws = pool_window(p, ow, p.width);
     A sum[kBlock] = {};
     for (int h = hs.begin; h < hs.end; ++h)
@@ -111,7 +123,7 @@ template <class B, class T>
 void avg_pool2d_backward(B, Pool2d p, const T* dy, T* dx) {
   using A = acc_t<T>;
   const A scale = A(1) / A(p.kernel * p.kernel);
-  for_pixels(p, p.height, p.width, cover_work(p), [=](int64_t n, int h, int w, int c0, int width) {
+  for_pixels(p, p.height, p.width, cover_work(p), [=](int64_t n, int h, int w, int c0, auto width) {
     const PoolRange ohs = pool_windows_over(p, h, p.out_height), ows = pool_windows_over(p, w, p.out_width);
     A sum[kBlock] = {};
     for (int oh = ohs.begin; oh < ohs.end; ++oh)
