@@ -1,4 +1,4 @@
-// The word that was meant: suggestions for mistyped names.
+// Names in messages: the word that was meant by a mistyped one, and what else there is.
 #pragma once
 #include <string>
 #include <vector>
@@ -13,5 +13,8 @@ std::string nearest(const std::string& word, const std::vector<std::string>& can
 
 /// "; did you mean 'NAME'?", or "" if no candidate is near.
 std::string did_you_mean(const std::string& word, const std::vector<std::string>& candidates);
+
+/// "a, b, c", of more than `most` names the first ones: "a, b, …".
+std::string first_of(const std::vector<std::string>& names, size_t most);
 
 }  // namespace holt

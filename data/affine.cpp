@@ -7,6 +7,7 @@
 #include <cstring>
 #include <numbers>
 
+#include "data/image.h"
 #include "kernels/error.h"
 
 namespace holt::data {
@@ -117,10 +118,7 @@ Image turned(const Image& in, int quarters) {
 }  // namespace
 
 Image transform(const Image& image, const Affine& from, Sampling sampling, uint8_t fill) {
-  check(image.height >= 1 && image.width >= 1 && image.channels >= 1 && image.channels <= 4 &&
-            static_cast<int64_t>(image.pixels.size()) == image.height * image.width * image.channels,
-        "transform: {} × {} pixels of {} channels, but {} bytes", image.height, image.width, image.channels,
-        image.pixels.size());
+  check_image("transform", image);
   Transform t(image, from, fill);
   return sampling == Sampling::nearest ? t.nearest() : t.bilinear();
 }

@@ -1,8 +1,8 @@
 // Random changes of training images, drawn from (seed, epoch, sample): the same whatever the batch and the worker.
 //
-//   random resized crop   a part of the image, resized to the network's size   (Szegedy et al. 2015; torchvision's
-//   draws) colour jitter         brightness, contrast, saturation and hue by random factors, in a random order
-//   RandAugment           `rand_ops` of fourteen changes, each of strength `rand_magnitude`   (Cubuk et al. 2020)
+//   random resized crop   a part of the image, resized to the network's size          (Szegedy et al. 2015)
+//   colour jitter         brightness, contrast, saturation, hue by random factors, in a random order
+//   RandAugment           `rand_ops` of fourteen changes of strength `rand_magnitude`   (Cubuk et al. 2020)
 //   shift, mirror         while the pixels become the network's input
 //
 // Mix-up and cut-mix change whole batches: data/mix.h.

@@ -17,12 +17,6 @@ std::string folder_name(std::string name) {
   return name;
 }
 
-std::string listed(const std::vector<std::string>& words) {
-  std::string out;
-  for (size_t i = 0; i < std::min(words.size(), kNamed); ++i) out += (i ? ", " : "") + words[i];
-  return out + (words.size() > kNamed ? ", …" : "");
-}
-
 }  // namespace
 
 std::vector<ImageFile> list_class_folder(const std::string& folder, const std::vector<std::string>& classes) {
@@ -43,7 +37,7 @@ std::vector<ImageFile> list_class_folder(const std::string& folder, const std::v
     unknown.push_back("'" + f + "'" + (guess.empty() ? "" : " (is it '" + guess + "'?)"));
   }
   check(unknown.empty(), "images: {} of the {} folders in {} are no class of the model: {}; its {} classes are {}",
-        unknown.size(), top.folders.size(), folder, listed(unknown), classes.size(), listed(names));
+        unknown.size(), top.folders.size(), folder, first_of(unknown, kNamed), classes.size(), first_of(names, kNamed));
 
   std::vector<ImageFile> files;
   for (const std::string& f : top.folders) {

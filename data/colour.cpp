@@ -12,7 +12,7 @@
 namespace holt::data {
 namespace {
 
-void check_image(const char* op, const Image& i) {
+void check_colours(const char* op, const Image& i) {
   check((i.channels == 1 || i.channels == 3) && i.height >= 1 && i.width >= 1 &&
             static_cast<int64_t>(i.pixels.size()) == i.height * i.width * i.channels,
         "{}: expected a gray or RGB image, got {} × {} pixels of {} channels in {} bytes", op, i.height, i.width,
@@ -95,14 +95,14 @@ void to_rgb(Hsv c, uint8_t* to) {
 }  // namespace
 
 Image adjust_brightness(Image image, double factor) {
-  check_image("adjust_brightness", image);
+  check_colours("adjust_brightness", image);
   const Blend blend(factor);
   apply(image, table([&](int x) { return blend(0, x); }));
   return image;
 }
 
 Image adjust_contrast(Image image, double factor) {
-  check_image("adjust_contrast", image);
+  check_colours("adjust_contrast", image);
   const Histogram h = histogram(image.channels == 1 ? image : to_channels(image, 1), 0);
   int64_t sum = 0;
   for (int i = 0; i < 256; ++i) sum += i * h[static_cast<size_t>(i)];
@@ -113,7 +113,7 @@ Image adjust_contrast(Image image, double factor) {
 }
 
 Image adjust_saturation(Image image, double factor) {
-  check_image("adjust_saturation", image);
+  check_colours("adjust_saturation", image);
   if (image.channels == 1) return image;
   const Image gray = to_channels(image, 1);
   const Blend blend(factor);
@@ -123,7 +123,7 @@ Image adjust_saturation(Image image, double factor) {
 }
 
 Image adjust_sharpness(Image image, double factor) {
-  check_image("adjust_sharpness", image);
+  check_colours("adjust_sharpness", image);
   if (image.height < 3 || image.width < 3) return image;
   const Blend blend(factor);
   const int64_t c = image.channels, row = image.width * c;
@@ -141,7 +141,7 @@ Image adjust_sharpness(Image image, double factor) {
 }
 
 Image adjust_hue(Image image, double turn) {
-  check_image("adjust_hue", image);
+  check_colours("adjust_hue", image);
   check(turn >= -0.5 && turn <= 0.5, "adjust_hue: expected a turn of -0.5 … 0.5, got {}", turn);
   if (image.channels == 1) return image;
   const auto steps = static_cast<uint8_t>(static_cast<int>(turn * 255));
@@ -155,7 +155,7 @@ Image adjust_hue(Image image, double turn) {
 }
 
 Image posterize(Image image, int bits) {
-  check_image("posterize", image);
+  check_colours("posterize", image);
   check(bits >= 0 && bits <= 8, "posterize: expected 0 … 8 bits, got {}", bits);
   const int mask = 0xFF & ~((1 << (8 - bits)) - 1);
   for (uint8_t& p : image.pixels) p = static_cast<uint8_t>(p & mask);
@@ -163,13 +163,13 @@ Image posterize(Image image, int bits) {
 }
 
 Image solarize(Image image, double threshold) {
-  check_image("solarize", image);
+  check_colours("solarize", image);
   apply(image, table([&](int x) { return static_cast<uint8_t>(x < threshold ? x : 255 - x); }));
   return image;
 }
 
 Image autocontrast(Image image) {
-  check_image("autocontrast", image);
+  check_colours("autocontrast", image);
   Table tables[3];
   for (int64_t c = 0; c < image.channels; ++c) {
     const Histogram h = histogram(image, c);
@@ -187,7 +187,7 @@ Image autocontrast(Image image) {
 }
 
 Image equalize(Image image) {
-  check_image("equalize", image);
+  check_colours("equalize", image);
   Table tables[3];
   for (int64_t c = 0; c < image.channels; ++c) {
     const Histogram h = histogram(image, c);

@@ -10,12 +10,6 @@
 namespace holt::data {
 namespace {
 
-void check_image(const char* who, const Image& i) {
-  check(i.height >= 1 && i.width >= 1 && i.channels >= 1 && i.channels <= 4 &&
-            static_cast<int64_t>(i.pixels.size()) == i.height * i.width * i.channels,
-        "{}: {} × {} pixels of {} channels, but {} bytes", who, i.height, i.width, i.channels, i.pixels.size());
-}
-
 const char* other_format(std::span<const std::byte> bytes) {
   const std::string_view head(reinterpret_cast<const char*>(bytes.data()), std::min<size_t>(bytes.size(), 16));
   if (head.starts_with("GIF8")) return "a GIF";
@@ -33,6 +27,12 @@ const char* other_format(std::span<const std::byte> bytes) {
 }
 
 }  // namespace
+
+void check_image(const char* who, const Image& i) {
+  check(i.height >= 1 && i.width >= 1 && i.channels >= 1 && i.channels <= 4 &&
+            static_cast<int64_t>(i.pixels.size()) == i.height * i.width * i.channels,
+        "{}: {} × {} pixels of {} channels, but {} bytes", who, i.height, i.width, i.channels, i.pixels.size());
+}
 
 Image decode_image(std::span<const std::byte> bytes, const std::string& name, int64_t shorter_side) {
   if (is_jpeg(bytes)) return decode_jpeg(bytes, name, shorter_side);

@@ -9,6 +9,9 @@
 
 namespace holt::data {
 
+/// Error, beginning with `who`, unless the image has at least a pixel, 1 … 4 channels, and the bytes for them.
+void check_image(const char* who, const Image& image);
+
 /// JPEG or PNG, as its first bytes say. `shorter_side` as in decode_jpeg(): the result may be larger. Errors begin with
 /// `name`; other formats are named.
 Image decode_image(std::span<const std::byte> bytes, const std::string& name = "decode_image",

@@ -144,10 +144,7 @@ View view(const Image& i) { return {i.pixels.data(), i.height, i.width, i.channe
 }  // namespace
 
 Image resize(const Image& image, const Box& box, int64_t height, int64_t width) {
-  check(image.height >= 1 && image.width >= 1 && image.channels >= 1 && image.channels <= 4 &&
-            static_cast<int64_t>(image.pixels.size()) == image.height * image.width * image.channels,
-        "resize: {} × {} pixels of {} channels, but {} bytes", image.height, image.width, image.channels,
-        image.pixels.size());
+  check_image("resize", image);
   check(box.top >= 0 && box.left >= 0 && box.height >= 1 && box.width >= 1 && box.top <= image.height - box.height &&
             box.left <= image.width - box.width,
         "resize: the box of {} × {} pixels at ({}, {}) is not within {} × {}", box.height, box.width, box.top, box.left,

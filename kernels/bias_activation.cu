@@ -5,6 +5,7 @@
 // sectors a request for 16-bit types where 16-byte accesses would take 16, which costs instructions but no bytes.
 #include "kernels/bias_activation.h"
 
+#include "kernels/chunks.cuh"
 #include "kernels/gpu.cuh"
 
 namespace holt {
@@ -51,15 +52,6 @@ __global__ void backward_chunks(BiasActivation p, const T* dy, const T* saved, T
   if (row_lane != 0 || c >= p.cols) return;
   for (int k = 1; k < kRowLanes; ++k) sum += sums[k][lane];
   partial[chunk * p.cols + c] = sum;
-}
-
-template <class T>
-__global__ void add_chunks(int64_t cols, int64_t chunks, const float* partial, T* db) {
-  const int64_t c = int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
-  if (c >= cols) return;
-  float sum = 0;
-  for (int64_t k = 0; k < chunks; ++k) sum += partial[k * cols + c];
-  db[c] = T(sum);
 }
 
 template <class T>

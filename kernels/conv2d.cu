@@ -8,6 +8,7 @@
 
 #include <algorithm>
 
+#include "kernels/chunks.cuh"
 #include "kernels/conv2d_operands.cuh"
 #include "kernels/cuda/cudnn.h"
 #include "kernels/gemm_mma.cuh"
@@ -118,15 +119,6 @@ __global__ void backward_weights_chunks(Conv2d p, int64_t chunk_pixels, const T*
     }
   }
   partial[chunk * weights + ((o * p.kh + u) * p.kw + v) * in + c] = sum;
-}
-
-template <class T>
-__global__ void add_chunks(int64_t weights, int64_t chunks, const float* partial, T* dw) {
-  const int64_t id = int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
-  if (id >= weights) return;
-  float sum = 0;
-  for (int64_t k = 0; k < chunks; ++k) sum += partial[k * weights + id];
-  dw[id] = T(sum);
 }
 
 template <class T>

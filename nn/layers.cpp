@@ -61,16 +61,14 @@ BatchNorm2d::BatchNorm2d(int64_t channels, BatchNormLayerOptions o) : momentum(o
 }
 
 Tensor BatchNorm2d::operator()(Conv2d& conv, const Tensor& x, const Fused& fused) {
-  const bool batch = training() && statistics == Statistics::batch;
-  if (batch || conv.bias || Watch::active()) return (*this)(conv(x), fused);
+  if (uses_batch() || conv.bias || Watch::active()) return (*this)(conv(x), fused);
   return watched(conv2d_batch_norm(x, conv.weight, {conv.stride, conv.padding, conv.dilation, conv.groups},
                                    {weight, bias, running_mean, running_var}, eps, fused.relu, fused.residual));
 }
 
 Tensor BatchNorm2d::normalise(const Tensor& x, const Fused& fused) {
-  const bool batch = training() && statistics == Statistics::batch;
   return batch_norm(x, weight, bias, running_mean, running_var,
-                    {.training = batch, .momentum = momentum, .eps = eps, .relu = fused.relu}, fused.residual);
+                    {.training = uses_batch(), .momentum = momentum, .eps = eps, .relu = fused.relu}, fused.residual);
 }
 
 void BatchNorm2d::reset_statistics() {

@@ -84,6 +84,7 @@ class BatchNorm2d : public Cloneable<BatchNorm2d> {
   double momentum, eps;
 
  private:
+  bool uses_batch() const { return training() && statistics == Statistics::batch; }
   Tensor normalise(const Tensor& x, const Fused&);
 };
 

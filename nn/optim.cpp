@@ -35,6 +35,14 @@ void check_gradient(const std::string& op, const std::string& name, const Tensor
 
 }  // namespace
 
+std::vector<ParameterGroup> decay_groups(const TensorList& parameters) {
+  ParameterGroup weights, others;
+  others.weight_decay = 0;
+  for (const auto& [name, tensor] : parameters)
+    (tensor.rank() > 1 ? weights : others).parameters.emplace_back(name, tensor);
+  return {weights, others};
+}
+
 Optimizer::Optimizer(std::string name, std::vector<ParameterGroup> groups, double lr, double weight_decay,
                      std::vector<std::string> slots)
     : name_(std::move(name)),

@@ -33,6 +33,10 @@ struct ParameterGroup {
   std::optional<double> lr = {}, weight_decay = {};
 };
 
+/// Two groups: tensors of several axes, which decay as the optimiser's options say, and biases and normalisation
+/// parameters (one axis), which do not: it would only pull their outputs to zero.
+std::vector<ParameterGroup> decay_groups(const TensorList& parameters);
+
 struct Clip {
   double max_norm = std::numeric_limits<double>::infinity();
 };

@@ -31,8 +31,8 @@ struct Scores {
 struct StepOptions {
   double factor = 1;           ///< of the learning rate
   double label_smoothing = 0;  ///< of the cross-entropy
-  /// Where images were mixed: i64 [N], what else is in them. The loss is share·CE(labels) + (1 −
-  /// share)·CE(other_labels).
+  /// Where images were mixed: i64 [N], what else is in them. The loss is then
+  /// share·CE(labels) + (1 − share)·CE(other_labels).
   Tensor other_labels = {};
   double share = 1;
 };

@@ -18,6 +18,7 @@
 #include "nn/state_file.h"
 #include "nn/train_loop.h"
 #include "tests/harness/expect_error.h"
+#include "tests/harness/expect_text.h"
 #include "tests/harness/process.h"
 #include "transfer/adapt.h"
 
@@ -38,8 +39,6 @@ Arguments operator+(Arguments a, const Arguments& b) {
   return a;
 }
 Result holt_run(const Arguments& arguments) { return test::Process(arguments, HOLT_BINARY_DIR "/holt").finish(); }
-
-#define EXPECT_HAS(text, part) EXPECT_NE((text).find(part), std::string::npos) << "in: " << (text)
 
 // Glyphs of the first six letters in one font.
 data::Dataset letters(const data::GlyphFont& font, int64_t each) {

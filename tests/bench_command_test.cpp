@@ -9,14 +9,13 @@
 #include <set>
 
 #include "kernels/error.h"
+#include "tests/harness/expect_text.h"
 #include "tests/harness/process.h"
 
 namespace holt {
 namespace {
 
 using Json = nlohmann::json;
-
-#define EXPECT_HAS(text, part) EXPECT_NE((text).find(part), std::string::npos) << "in: " << (text)
 
 test::Result bench(std::vector<std::string> arguments) {
   arguments.insert(arguments.begin(), "bench");

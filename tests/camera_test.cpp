@@ -12,6 +12,7 @@
 #include "data/camera.h"
 #include "kernels/philox.h"
 #include "tests/harness/expect_error.h"
+#include "tests/harness/idx_header.h"
 
 namespace holt::data {
 namespace {
@@ -131,20 +132,15 @@ class FashionBenchmark : public testing::Test {
   }
   static void TearDownTestSuite() { fs::remove_all(folder_); }
 
-  static std::string header(const std::vector<int>& sizes) {
-    std::string out{0, 0, 8, static_cast<char>(sizes.size())};
-    for (const int s : sizes)
-      for (int shift = 24; shift >= 0; shift -= 8) out += static_cast<char>(s >> shift & 255);
-    return out;
-  }
   static void write_part(const std::string& part, int n) {
     std::string images(784 * static_cast<size_t>(n), '\0'), labels(static_cast<size_t>(n), '\0');
     for (int i = 0; i < n; ++i) {
       labels[static_cast<size_t>(i)] = static_cast<char>(i % 10);
       std::memcpy(&images[784 * static_cast<size_t>(i)], &i, sizeof i);
     }
-    std::ofstream(folder_ + "/" + part + "-images-idx3-ubyte", std::ios::binary) << header({n, 28, 28}) << images;
-    std::ofstream(folder_ + "/" + part + "-labels-idx1-ubyte", std::ios::binary) << header({n}) << labels;
+    std::ofstream(folder_ + "/" + part + "-images-idx3-ubyte", std::ios::binary)
+        << test::idx_header({n, 28, 28}) << images;
+    std::ofstream(folder_ + "/" + part + "-labels-idx1-ubyte", std::ios::binary) << test::idx_header({n}) << labels;
   }
   static inline std::string folder_;
 };

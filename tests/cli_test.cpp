@@ -15,6 +15,8 @@
 #include "kernels/error.h"
 #include "kernels/philox.h"
 #include "kernels/stream.h"
+#include "tests/harness/expect_text.h"
+#include "tests/harness/idx_header.h"
 #include "tests/harness/process.h"
 
 namespace holt {
@@ -43,8 +45,6 @@ Arguments operator+(Arguments a, const Arguments& b) {
   return a;
 }
 
-#define EXPECT_HAS(text, part) EXPECT_NE((text).find(part), std::string::npos) << "in: " << (text)
-
 class CliTest : public testing::Test {
  protected:
   static void SetUpTestSuite() {
@@ -58,7 +58,7 @@ class CliTest : public testing::Test {
 
   // Noise over bright bars, mirror images of themselves, whose place tells the class: learnt in a few steps.
   static void write_part(const std::string& part, int n, uint64_t seed) {
-    std::string images = header({n, 28, 28}), labels = header({n});
+    std::string images = test::idx_header({n, 28, 28}), labels = test::idx_header({n});
     for (int i = 0; i < n; ++i) {
       const int k = i % 10;
       labels += static_cast<char>(k);
@@ -71,12 +71,6 @@ class CliTest : public testing::Test {
     }
     write(folder_ / "data" / (part + "-images-idx3-ubyte"), images);
     write(folder_ / "data" / (part + "-labels-idx1-ubyte"), labels);
-  }
-  static std::string header(const std::vector<int>& sizes) {
-    std::string out{0, 0, 8, static_cast<char>(sizes.size())};
-    for (const int s : sizes)
-      for (int shift = 24; shift >= 0; shift -= 8) out += static_cast<char>(s >> shift & 255);
-    return out;
   }
 
   static std::string data() { return (folder_ / "data").string(); }
@@ -382,7 +376,7 @@ TEST_F(CliTest, Info) {
 TEST_F(CliTest, GpusTrainAsTheCpuDoes) {
   const auto run = [&](const std::string& device) {
     const Result r = holt_run({"train", "--data-dir", data(), "--out", out(device), "--device", device, "--limit-train",
-                               "200", "--limit-test", "20", "--batch", "16", "--max-steps", "3", "--lr", "0.05"});
+                               "200", "--limit-test", "8", "--batch", "8", "--max-steps", "3", "--lr", "0.05"});
     EXPECT_EQ(r.code, 0) << r.err;
     return log_of(device).at(0);
   };

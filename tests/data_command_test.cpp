@@ -9,6 +9,7 @@
 #include "data/contact_sheet.h"
 #include "data/image.h"
 #include "tests/harness/expect_error.h"
+#include "tests/harness/expect_text.h"
 #include "tests/harness/process.h"
 
 namespace holt {
@@ -21,8 +22,6 @@ test::Result holt_data(std::vector<std::string> arguments) {
   arguments.insert(arguments.begin(), "data");
   return test::Process(arguments, HOLT_BINARY_DIR "/holt").finish();
 }
-
-#define EXPECT_HAS(text, part) EXPECT_NE((text).find(part), std::string::npos) << "in: " << (text)
 
 class DataCommand : public testing::Test {
  protected:

@@ -9,6 +9,7 @@
 #include "data/jpeg.h"
 #include "kernels/error.h"
 #include "kernels/file.h"
+#include "tests/harness/expect_text.h"
 #include "tests/harness/process.h"
 
 namespace holt {
@@ -16,8 +17,6 @@ namespace {
 
 namespace fs = std::filesystem;
 using Json = nlohmann::json;
-
-#define EXPECT_HAS(text, part) EXPECT_NE((text).find(part), std::string::npos) << "in: " << (text)
 
 class PhotosTest : public testing::Test {
  protected:

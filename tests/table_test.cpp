@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "kernels/error.h"
+#include "tests/harness/expect_text.h"
 #include "transfer/table_text.h"
 
 namespace holt::transfer {
@@ -54,9 +55,6 @@ const Cell& cell(const Table& table, const std::string& method, const std::strin
 std::string everything(const Table& table) {
   return terminal_table(table) + markdown_table(table) + summary_csv(table) + summary_json(table).dump();
 }
-
-#define EXPECT_HAS(text, part) EXPECT_NE((text).find(part), std::string::npos) << "in: " << (text)
-#define EXPECT_LACKS(text, part) EXPECT_EQ((text).find(part), std::string::npos) << "in: " << (text)
 
 TEST(Table, AggregatesByHand) {
   // lolsgd − sgd: target A +0.10 and +0.20 → +0.15, won; target B −0.02 and +0.00 → −0.01, lost. Mean +0.07.

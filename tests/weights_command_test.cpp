@@ -14,6 +14,8 @@
 #include "nn/state_file.h"
 #include "nn/usage.h"
 #include "nn/weights/weights.h"
+#include "tests/harness/expect_text.h"
+#include "tests/harness/idx_header.h"
 #include "tests/harness/process.h"
 
 namespace holt {
@@ -25,8 +27,6 @@ using Arguments = std::vector<std::string>;
 using test::Result;
 
 Result holt_run(const Arguments& arguments) { return test::Process(arguments, HOLT_BINARY_DIR "/holt").finish(); }
-
-#define EXPECT_HAS(text, part) EXPECT_NE((text).find(part), std::string::npos) << "in: " << (text)
 
 class WeightsCommand : public testing::Test {
  protected:
@@ -47,17 +47,11 @@ class WeightsCommand : public testing::Test {
 
   // Fashion-MNIST's format, ten classes of 28×28 noise.
   static void write_part(const std::string& part, int n) {
-    std::string images = header({n, 28, 28}), labels = header({n});
+    std::string images = test::idx_header({n, 28, 28}), labels = test::idx_header({n});
     for (int i = 0; i < n; ++i) labels += static_cast<char>(i % 10);
     for (int i = 0; i < n * 784; ++i) images += static_cast<char>(philox(1, 0, static_cast<uint64_t>(i)).v[0]);
     write_atomically(path("data/" + part + "-images-idx3-ubyte"), images);
     write_atomically(path("data/" + part + "-labels-idx1-ubyte"), labels);
-  }
-  static std::string header(const std::vector<int>& sizes) {
-    std::string out{0, 0, 8, static_cast<char>(sizes.size())};
-    for (const int s : sizes)
-      for (int shift = 24; shift >= 0; shift -= 8) out += static_cast<char>(s >> shift & 255);
-    return out;
   }
   static std::string path(const std::string& name) { return (folder_ / name).string(); }
 

@@ -44,10 +44,8 @@ TaskRequest task_request(const Plan& plan, const std::string& source, const Slot
 std::string known_domain(const std::string& name, const data::Benchmark& benchmark, const std::string& data) {
   const std::vector<std::string>& all = benchmark.domains();
   if (std::find(all.begin(), all.end(), name) != all.end()) return name;
-  std::string known;
-  for (size_t i = 0; i < std::min<size_t>(all.size(), 20); ++i) known += (i ? ", " : "") + all[i];
-  fail("{} has no domain '{}'{} it has {}{}", data, name, nearest(name, all).empty() ? ";" : did_you_mean(name, all),
-       known, all.size() > 20 ? ", …" : "");
+  fail("{} has no domain '{}'{} it has {}", data, name, nearest(name, all).empty() ? ";" : did_you_mean(name, all),
+       first_of(all, 20));
 }
 
 // Without repetitions, in the order of the first ones.

@@ -41,13 +41,9 @@ std::vector<int64_t> by_name(const std::vector<std::string>& names, const std::v
   std::vector<int64_t> seen;
   for (const std::string& name : names) {
     const auto it = std::find(classes.begin(), classes.end(), name);
-    if (it == classes.end()) {
-      std::string known;
-      for (size_t i = 0; i < std::min<size_t>(classes.size(), 12); ++i) known += (i ? ", " : "") + classes[i];
-      fail("split: {} names the class '{}', which the data does not have{} its {} classes are {}{}", where, name,
-           nearest(name, classes).empty() ? ";" : did_you_mean(name, classes), classes.size(), known,
-           classes.size() > 12 ? ", …" : "");
-    }
+    if (it == classes.end())
+      fail("split: {} names the class '{}', which the data does not have{} its {} classes are {}", where, name,
+           nearest(name, classes).empty() ? ";" : did_you_mean(name, classes), classes.size(), first_of(classes, 12));
     seen.push_back(it - classes.begin());
   }
   std::sort(seen.begin(), seen.end());

@@ -7,10 +7,12 @@
 
 #include "apps/holt/interrupt.h"
 #include "apps/holt/model_file.h"
+#include "apps/holt/output_file.h"
 #include "apps/holt/pretrained.h"
 #include "apps/holt/progress.h"
 #include "core/autocast.h"
 #include "core/file_lock.h"
+#include "core/nearest.h"
 #include "data/class_folder.h"
 #include "kernels/build_info.h"
 #include "nn/train_loop.h"
@@ -28,23 +30,10 @@ using Clock = std::chrono::steady_clock;
 
 constexpr int64_t kPhotograph = 64;  // pixels a side: from here on the numbers of photographs suit better
 
-// Before an hour of training, not after it.
-void check_output(const AdaptOptions& o, const std::string& model) {
-  std::error_code ignored;
-  const fs::path folder = fs::path(o.out).parent_path();
-  check(!o.out.empty(), "adapt: say with --out where the adapted model goes");
-  check(folder.empty() || fs::is_directory(folder, ignored), "adapt: there is no folder {} for {}", folder.string(),
-        o.out);
-  check(!fs::is_directory(o.out, ignored), "adapt: {} is a folder; name a file in it", o.out);
-  check(!fs::equivalent(o.out, model, ignored), "adapt: {} is the model itself; write to another file", o.out);
-  check(o.overwrite || !fs::exists(o.out, ignored), "adapt: {} exists; --overwrite replaces it", o.out);
-}
-
 std::string named(const std::vector<int64_t>& classes, const std::vector<std::string>& names) {
-  constexpr size_t kMost = 40;
-  std::string out;
-  for (size_t i = 0; i < std::min(classes.size(), kMost); ++i) out += (i ? ", " : "") + names[classes[i]];
-  return out + (classes.size() > kMost ? ", …" : "");
+  std::vector<std::string> chosen;
+  for (const int64_t c : classes) chosen.push_back(names[c]);
+  return first_of(chosen, 40);
 }
 
 std::string images_per_class(const Task& task) {
@@ -122,7 +111,8 @@ LoadedClassifier load_to_adapt(const AdaptOptions& o, const std::string& path) {
 
 int run_adapt(const AdaptOptions& o) {
   const std::string path = o.weights.empty() ? model_file("adapt", o.model) : o.weights;
-  check_output(o, path);
+  check(!o.out.empty(), "adapt: say with --out where the adapted model goes");
+  check_output_file("adapt", o.out, path, "model", o.overwrite);
   const FileLock lock("adapt", o.out);
   LoadedClassifier loaded = load_to_adapt(o, path);
   const nn::ModelConfig config = loaded.classifier.model->config();

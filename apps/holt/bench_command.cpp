@@ -3,34 +3,22 @@
 #include "apps/holt/bench/model_bench.h"
 #include "apps/holt/commands.h"
 #include "data/augment.h"
-#include "nn/models/registry.h"
 
 namespace holt::app {
 namespace {
 
-struct Flags {
+struct ModelFlags {
   ModelBench options;
   ComputeFlags compute;
 };
 
 void add_model(CLI::App& group, Action& action) {
   CLI::App* c = group.add_subcommand("model", "Time a network's training step or inference against the peak");
-  auto f = std::make_shared<Flags>();
+  auto f = std::make_shared<ModelFlags>();
   ModelBench& o = f->options;
   const AddOption add(*c);
-  std::vector<std::string> names;
-  std::string list;
-  for (const nn::ModelEntry& m : nn::models()) {
-    names.push_back(m.name);
-    list += (list.empty() ? "" : ", ") + m.name;
-  }
-  add("Model", "--model", o.model, "NAME", "One of " + list + "; options behind a colon: resnet50:drop_path=0.1",
-      CLI::Validator(
-          [names](std::string& text) {
-            std::string name = text.substr(0, text.find(':'));
-            return one_of(names)(name);
-          },
-          ""));
+  add("Model", "--model", o.model, "NAME",
+      "One of " + model_list() + "; options behind a colon: resnet50:drop_path=0.1", model_name());
   add("Model", "--batch", o.batch, "N", "Images in a step", integer(1));
   add("Model", "--image-size", o.image_size, "N", "Side of the images in pixels; 0: what the model is for", integer(0));
   add("Model", "--classes", o.classes, "N", "Classes; 0: what the model is for", integer(0));

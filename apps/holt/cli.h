@@ -44,6 +44,9 @@ CLI::Validator one_of(std::vector<std::string> words);
 size_t columns(const std::string& text);
 std::string padded(const std::string& text, size_t width);
 
+/// The lines of a text that are not empty, without Windows' carriage returns.
+std::vector<std::string> lines_of(const std::string& text);
+
 /// Usage, description, options by group with their defaults, examples (the app's footer).
 std::string help(const CLI::App& app);
 

@@ -15,6 +15,11 @@ void add_info(CLI::App& program, Action& action);
 void add_transfer(CLI::App& program, Action& action);
 void add_weights(CLI::App& program, Action& action);
 
+/// A model's name, options behind a colon; a mistyped one is answered with the nearest. And all of them, for help
+/// texts.
+CLI::Validator model_name();
+std::string model_list();
+
 /// --device, --precision and --threads, the same in every command that computes.
 struct ComputeFlags {
   std::string device = "cpu", precision = "f32";

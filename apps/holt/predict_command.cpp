@@ -47,12 +47,9 @@ std::vector<std::string> image_paths(const PredictFlags& f) {
     check(files.size() > before, "predict: there are no images in {}", name);
   }
   if (!f.list.empty()) {
-    std::istringstream text(f.list == "-" ? std::string(std::istreambuf_iterator<char>(std::cin), {})
-                                          : read_file(f.list));
-    for (std::string line; std::getline(text, line);) {
-      if (line.ends_with('\r')) line.pop_back();
-      if (!line.empty()) files.push_back(line);
-    }
+    const std::string text =
+        f.list == "-" ? std::string(std::istreambuf_iterator<char>(std::cin), {}) : read_file(f.list);
+    for (const std::string& line : lines_of(text)) files.push_back(line);
   }
   check(!files.empty(), "predict: name images, a folder of them, or a list (--list)");
   return files;

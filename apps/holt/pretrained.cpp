@@ -1,8 +1,9 @@
 #include "apps/holt/pretrained.h"
 
 #include <cstdio>
-#include <sstream>
 
+#include "apps/holt/cli.h"
+#include "data/image_files.h"
 #include "kernels/file.h"
 #include "nn/models/registry.h"
 
@@ -39,8 +40,8 @@ nn::Usage usage_of(const nn::Weights& w, const nn::ModelConfig& c, const Weights
   } else {
     for (int64_t i = 0; i < c.classes; ++i) u.classes.push_back(std::to_string(i));
     const bool half = q.normalize.empty() ? w.family == "vit" && w.scheme != "torchvision" : q.normalize == "half";
-    u.mean = half ? std::vector<float>{0.5f, 0.5f, 0.5f} : std::vector<float>{0.485f, 0.456f, 0.406f};
-    u.std = half ? std::vector<float>{0.5f, 0.5f, 0.5f} : std::vector<float>{0.229f, 0.224f, 0.225f};
+    u.mean = half ? std::vector<float>{0.5f, 0.5f, 0.5f} : data::kImageNetMean;
+    u.std = half ? std::vector<float>{0.5f, 0.5f, 0.5f} : data::kImageNetStd;
     if (q.normalize == "clip" || (q.normalize.empty() && w.family == "clip")) {
       u.mean = {0.48145466f, 0.4578275f, 0.40821073f};
       u.std = {0.26862954f, 0.26130258f, 0.27577711f};
@@ -76,12 +77,7 @@ transfer::LoadedClassifier use_pretrained(const std::string& path, const Weights
 }
 
 std::vector<std::string> read_class_names(const std::string& path) {
-  std::istringstream text(read_file(path));
-  std::vector<std::string> names;
-  for (std::string line; std::getline(text, line);) {
-    if (line.ends_with('\r')) line.pop_back();
-    if (!line.empty()) names.push_back(line);
-  }
+  const std::vector<std::string> names = lines_of(read_file(path));
   check(!names.empty(), "{}: names no class; one is expected on each line", path);
   return names;
 }

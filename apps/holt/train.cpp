@@ -135,13 +135,8 @@ class Run {
     return {s.samples, std::move(l)};
   }
 
-  // Biases and normalisation parameters (one axis) do not decay: it would only pull their outputs to zero.
   std::unique_ptr<nn::Optimizer> make_optimizer() const {
-    nn::ParameterGroup weights, others;
-    others.weight_decay = 0;
-    for (const auto& [name, tensor] : model_->named_parameters())
-      (tensor.rank() > 1 ? weights : others).parameters.emplace_back(name, tensor);
-    const std::vector<nn::ParameterGroup> groups = {weights, others};
+    const std::vector<nn::ParameterGroup> groups = nn::decay_groups(model_->named_parameters());
     const TrainConfig& c = config_;
     if (c.optimizer == "adamw")
       return std::make_unique<nn::AdamW>(groups, nn::AdamWOptions{.lr = c.lr, .weight_decay = c.weight_decay});

@@ -23,22 +23,6 @@ struct TrainFlags {
 double standard_lr(const std::string& optimizer) { return optimizer == "adamw" ? 0.003 : 0.1; }
 double standard_decay(const std::string& optimizer) { return optimizer == "adamw" ? 0.05 : 5e-4; }
 
-CLI::Validator model_name() {
-  return {[](std::string& text) -> std::string {
-            std::vector<std::string> names;
-            for (const nn::ModelEntry& m : nn::models()) names.push_back(m.name);
-            std::string name = text.substr(0, text.find(':'));
-            return one_of(names)(name);
-          },
-          ""};
-}
-
-std::string model_list() {
-  std::string all;
-  for (const nn::ModelEntry& m : nn::models()) all += (all.empty() ? "" : ", ") + m.name;
-  return all;
-}
-
 // The run's own configuration rules; a flag that says something else is an error, not ignored.
 void check_agrees(const TrainFlags& f, const TrainConfig& run) {
   const Json asked = f.options.config, has = run;

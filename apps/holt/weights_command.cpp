@@ -1,17 +1,16 @@
 // holt weights: what is in a file of weights, and the same weights under other names.
 #include <cstdio>
-#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "apps/holt/commands.h"
+#include "apps/holt/output_file.h"
 #include "apps/holt/pretrained.h"
 #include "core/file_lock.h"
+#include "core/nearest.h"
 #include "kernels/error.h"
 
 namespace holt::app {
 namespace {
-
-namespace fs = std::filesystem;
 
 struct WeightsFlags {
   std::string action, file, to, out, model, classes, normalize;
@@ -32,13 +31,6 @@ std::string shape_text(const Shape& s) {
   std::string text;
   for (const int64_t n : s) text += (text.empty() ? "" : "×") + std::to_string(n);
   return text.empty() ? "scalar" : text;
-}
-
-std::string first_of(const std::vector<std::string>& names) {
-  constexpr size_t kMost = 5;
-  std::string text = format("{}: ", names.size());
-  for (size_t i = 0; i < std::min(names.size(), kMost); ++i) text += (i ? ", " : "") + names[i];
-  return text + (names.size() > kMost ? ", …" : "");
 }
 
 int64_t parameters_in(const nn::WeightFile& file) {
@@ -98,8 +90,8 @@ void print_table(const nn::WeightFile& file, const std::optional<nn::Weights>& w
     line("images", format("{}×{}×{}{}", c.height, c.width, c.channels,
                           w->family == "resnet" ? ", or any other height and width" : ""));
     if (!w->prefix.empty()) line("prefix", w->prefix);
-    if (!w->unused.empty()) line("unused", first_of(w->unused));
-    if (!w->unexpected.empty()) line("unexpected", first_of(w->unexpected));
+    if (!w->unused.empty()) line("unused", format("{}: {}", w->unused.size(), first_of(w->unused, 5)));
+    if (!w->unexpected.empty()) line("unexpected", format("{}: {}", w->unexpected.size(), first_of(w->unexpected, 5)));
   } else {
     line("model", "not recognised: " + why);
   }
@@ -127,20 +119,9 @@ int inspect(const WeightsFlags& f) {
   return kOk;
 }
 
-// Before anything is read.
-void check_output(const WeightsFlags& f) {
-  std::error_code ignored;
-  const fs::path folder = fs::path(f.out).parent_path();
-  check(folder.empty() || fs::is_directory(folder, ignored), "weights: there is no folder {} for {}", folder.string(),
-        f.out);
-  check(!fs::is_directory(f.out, ignored), "weights: {} is a folder; name a file in it", f.out);
-  check(!fs::equivalent(f.out, f.file, ignored), "weights: {} is the file itself; write to another", f.out);
-  check(f.overwrite || !fs::exists(f.out, ignored), "weights: {} exists; --overwrite replaces it", f.out);
-}
-
 int convert(const WeightsFlags& f) {
   check(!f.to.empty() && !f.out.empty(), "weights: convert needs --to and --out; 'holt weights --help' has examples");
-  check_output(f);
+  check_output_file("weights", f.out, f.file, "file", f.overwrite);
   const FileLock lock("weights", f.out);
   const nn::Weights weights = nn::read_weights(f.file);
   for (const std::string& name : weights.unused)

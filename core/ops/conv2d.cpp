@@ -1,8 +1,7 @@
-#include "kernels/conv2d.h"
-
 #include "core/autocast.h"
 #include "core/autograd.h"
 #include "core/ops.h"
+#include "core/ops/conv2d_sizes.h"
 #include "kernels/bias_activation.h"
 #include "kernels/trace.h"
 
@@ -32,20 +31,7 @@ Tensor conv2d(const Tensor& x, const Tensor& w, const Tensor& bias, Conv2dOption
       "{}",
       options.stride, options.dilation, options.padding);
 
-  const Conv2d p{.n = x.size(0),
-                 .h = x.size(1),
-                 .w = x.size(2),
-                 .cin = x.size(3),
-                 .cout = w.size(0),
-                 .kh = w.size(1),
-                 .kw = w.size(2),
-                 .stride_h = options.stride,
-                 .stride_w = options.stride,
-                 .pad_h = options.padding,
-                 .pad_w = options.padding,
-                 .dilation_h = options.dilation,
-                 .dilation_w = options.dilation,
-                 .groups = groups};
+  const Conv2d p = conv2d_sizes(x, w, options);
   check(p.kh >= 1 && p.kw >= 1 && p.h + 2 * p.pad_h >= p.reach_h() && p.w + 2 * p.pad_w >= p.reach_w(),
         "conv2d: the window of weight {} must fit into x {} with padding {}{}", w, x, options.padding,
         options.dilation == 1 ? "" : format(" at dilation {}", options.dilation));

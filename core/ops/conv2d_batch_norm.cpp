@@ -6,7 +6,7 @@
 #include "core/autocast.h"
 #include "core/autograd.h"
 #include "core/ops.h"
-#include "kernels/conv2d.h"
+#include "core/ops/conv2d_sizes.h"
 #include "kernels/onednn.h"
 #include "kernels/trace.h"
 
@@ -42,18 +42,8 @@ Tensor conv2d_batch_norm(const Tensor& x, const Tensor& w, Conv2dOptions options
                       {.training = false, .eps = eps, .relu = relu}, residual);
   };
   if (!folds(x, w, options, norm, residual)) return both();
-  const Conv2d p{.n = x.size(0),
-                 .h = x.size(1),
-                 .w = x.size(2),
-                 .cin = x.size(3),
-                 .cout = w.size(0),
-                 .kh = w.size(1),
-                 .kw = w.size(2),
-                 .stride_h = options.stride,
-                 .stride_w = options.stride,
-                 .pad_h = options.padding,
-                 .pad_w = options.padding,
-                 .relu = relu};
+  Conv2d p = conv2d_sizes(x, w, options);
+  p.relu = relu;
   const Shape shape{p.n, p.out_h(), p.out_w(), p.cout};
   if (residual && (residual.shape() != shape || residual.dtype() != x.dtype())) return both();
   const TraceRange trace("conv2d_batch_norm");

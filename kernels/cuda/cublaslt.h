@@ -18,8 +18,9 @@
 // A weight gradient dw = dyᵀ·x is M = out, N = in, K = rows; db = Σ_rows dy sums its B over K: BGRADB.
 //
 // Epilogues: bias, relu and gelu_tanh with or without bias, gelu_tanh with its input saved (its GELU is the tanh one).
-// Exact gelu, silu, quick_gelu, and what it has no algorithm for, is product + bias and then the own unary kernel. relu's backward is
-// known from the output, which the next layer keeps anyway, so its bit mask would be bytes more, not less.
+// Exact gelu, silu, quick_gelu, and what it has no algorithm for, is product + bias and then the own unary kernel.
+// relu's backward is known from the output, which the next layer keeps anyway, so its bit mask would be bytes more, not
+// less.
 // Numerics: sums in f32 for 16-bit types, and never split over K through the output's type: only reduction schemes that
 // keep f32 are allowed. f32 is f32 unless tf32_allowed().
 // Memory: the workspace that the chosen algorithm asks for, from the pool, at most 32 MiB on Hopper and newer and

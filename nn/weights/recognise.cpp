@@ -5,6 +5,7 @@
 #include <set>
 
 #include "core/autograd.h"
+#include "core/nearest.h"
 #include "core/ops.h"
 #include "core/torch_file.h"
 #include "nn/state_file.h"
@@ -137,10 +138,9 @@ Weights own(WeightFile file) {
 }
 
 std::string first_names(const TensorList& tensors) {
-  constexpr size_t kMost = 8;
-  std::string text;
-  for (size_t i = 0; i < std::min(tensors.size(), kMost); ++i) text += (i ? ", " : "") + tensors[i].first;
-  return text + (tensors.size() > kMost ? ", …" : "");
+  std::vector<std::string> names;
+  for (const auto& [name, tensor] : tensors) names.push_back(name);
+  return first_of(names, 8);
 }
 
 }  // namespace

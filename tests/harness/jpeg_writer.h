@@ -1,4 +1,4 @@
-// Makes JPEG files for the tests: holt itself only reads them.
+// Makes the JPEG files that data::jpeg_bytes() does not: progressive, of many scans, CMYK and YCCK.
 #pragma once
 #include <gtest/gtest.h>
 

@@ -1,6 +1,5 @@
 #include "apps/holt/bench/loader_bench.h"
 
-#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -10,6 +9,7 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
+#include "apps/holt/bench/stopwatch.h"
 #include "data/image_folder.h"
 #include "data/loader.h"
 #include "kernels/file.h"
@@ -22,12 +22,6 @@ using data::Augment, data::Box, data::Draws, data::Frame, data::Image, data::Ima
     data::ScaleShift;
 
 constexpr int64_t kMade = 64;  // different photographs
-
-double seconds_of(clockid_t clock) {
-  timespec t = {};
-  clock_gettime(clock, &t);
-  return static_cast<double>(t.tv_sec) + 1e-9 * static_cast<double>(t.tv_nsec);
-}
 
 // Blotches of every size, as photographs have them: value noise, each octave half as strong as the one before. About
 // as many bytes as ImageNet's files of this size.

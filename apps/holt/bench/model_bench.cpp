@@ -4,7 +4,6 @@
 #include <omp.h>
 
 #include <algorithm>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <optional>
 
@@ -13,6 +12,7 @@
 #include "core/autocast.h"
 #include "core/ops.h"
 #include "kernels/build_info.h"
+#include "kernels/file.h"
 #include "kernels/memory.h"
 #include "kernels/peaks.h"
 #include "nn/models/registry.h"
@@ -32,13 +32,9 @@ nn::ModelConfig configuration(const ModelBench& o) {
   return c;
 }
 
-// As `holt train` makes them; biases and norms do not decay. A transformer gets AdamW.
+// As `holt train` makes them. A transformer gets AdamW.
 std::unique_ptr<nn::Optimizer> optimizer_for(nn::Model& model, bool adamw) {
-  nn::ParameterGroup weights, others;
-  others.weight_decay = 0;
-  for (const auto& [name, tensor] : model.named_parameters())
-    (tensor.rank() > 1 ? weights : others).parameters.emplace_back(name, tensor);
-  const std::vector<nn::ParameterGroup> groups = {weights, others};
+  const std::vector<nn::ParameterGroup> groups = nn::decay_groups(model.named_parameters());
   if (adamw) return std::make_unique<nn::AdamW>(groups, nn::AdamWOptions{.lr = 1e-4, .weight_decay = 0.05});
   return std::make_unique<nn::SGD>(groups, nn::SGDOptions{.lr = 1e-3, .momentum = 0.9, .weight_decay = 1e-4});
 }
@@ -79,7 +75,8 @@ class Bench {
  private:
   void train(OpProfile* profile) {
     const Tensor loss = cross_entropy((*model_)(images_), labels_);
-    check(std::isfinite(loss.item()), "bench: the loss became {}", loss.item());
+    const double value = loss.item();
+    check(std::isfinite(value), "bench: the loss became {}", value);
     model_->zero_grad();
     loss.backward();
     optimizer_->step();
@@ -231,11 +228,7 @@ int bench_model(const ModelBench& o) {
   fmt::print("memory      tensors {:.0f} MB, process {:.0f} MB; blocks asked of the system in the timed steps: {}\n",
              static_cast<double>(m.tensor_bytes) * 1e-6, static_cast<double>(m.rss) * 1e-6, m.system_allocations);
   if (o.profile) print_profile(m, gflops, peaks.copy_gbytes);
-  if (!o.json.empty()) {
-    std::ofstream out(o.json);
-    out << to_json(o, bench, m, peaks, gflops).dump(1) << '\n';
-    check(out.good(), "bench: cannot write {}", o.json);
-  }
+  if (!o.json.empty()) write_atomically(o.json, to_json(o, bench, m, peaks, gflops).dump(1) + "\n");
   return 0;
 }
 

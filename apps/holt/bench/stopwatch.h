@@ -4,6 +4,12 @@
 
 namespace holt::app {
 
+inline double seconds_of(clockid_t clock) {
+  timespec t;
+  clock_gettime(clock, &t);
+  return static_cast<double>(t.tv_sec) + 1e-9 * static_cast<double>(t.tv_nsec);
+}
+
 class Stopwatch {
  public:
   /// processor: the time that the process computed, all its threads together. With one thread it is what a step would
@@ -16,11 +22,7 @@ class Stopwatch {
   }
 
  private:
-  double now() const {
-    timespec t;
-    clock_gettime(clock_, &t);
-    return static_cast<double>(t.tv_sec) + 1e-9 * static_cast<double>(t.tv_nsec);
-  }
+  double now() const { return seconds_of(clock_); }
   clockid_t clock_;
   double last_;
 };
