@@ -11,6 +11,7 @@ ResNet, AdamW for ViT. Peak memory is the process's (VmHWM) in the timed steps; 
 shown too.
 """
 import argparse
+import itertools
 import json
 import os
 import statistics
@@ -271,14 +272,14 @@ def main():
     if o.worker:
         return worker(o)
     python = torch_python(o)
-    rows = [compare(o, python, model, precision, mode) for model in o.models.split(",")
-            for mode in o.modes.split(",") for precision in o.precisions.split(",")]
-    text = table(o, rows)
-    print(text)
-    if o.write:
-        page = Path(o.write).read_text()
-        head, tail = page.split(BEGIN)[0], page.split(END)[1]
-        Path(o.write).write_text(f"{head}{BEGIN}\n{text}\n{END}{tail}")
+    rows = []
+    for model, mode, precision in itertools.product(*(x.split(",") for x in (o.models, o.modes, o.precisions))):
+        rows.append(compare(o, python, model, precision, mode))
+        if o.write:  # after each row: the whole takes half an hour, and what was measured shall not be lost
+            page = Path(o.write).read_text()
+            head, tail = page.split(BEGIN)[0], page.split(END)[1]
+            Path(o.write).write_text(f"{head}{BEGIN}\n{table(o, rows)}\n{END}{tail}")
+    print(table(o, rows))
 
 
 if __name__ == "__main__":
