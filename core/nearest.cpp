@@ -35,10 +35,10 @@ std::string did_you_mean(const std::string& word, const std::vector<std::string>
   return guess.empty() ? "" : "; did you mean '" + guess + "'?";
 }
 
-std::string first_of(const std::vector<std::string>& names, size_t most) {
+std::string first_of(const std::vector<std::string>& names, size_t most, const std::string& rest) {
   std::string text;
   for (size_t i = 0; i < std::min(names.size(), most); ++i) text += (i ? ", " : "") + names[i];
-  return text + (names.size() > most ? ", …" : "");
+  return text + (names.size() > most ? rest : "");
 }
 
 }  // namespace holt

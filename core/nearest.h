@@ -14,7 +14,7 @@ std::string nearest(const std::string& word, const std::vector<std::string>& can
 /// "; did you mean 'NAME'?", or "" if no candidate is near.
 std::string did_you_mean(const std::string& word, const std::vector<std::string>& candidates);
 
-/// "a, b, c", of more than `most` names the first ones: "a, b, …".
-std::string first_of(const std::vector<std::string>& names, size_t most);
+/// "a, b, c", of more than `most` names the first ones and what stands for the rest: "a, b, …".
+std::string first_of(const std::vector<std::string>& names, size_t most, const std::string& rest = ", …");
 
 }  // namespace holt

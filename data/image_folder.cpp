@@ -7,6 +7,7 @@
 #include <map>
 #include <mutex>
 
+#include "core/nearest.h"
 #include "data/listing.h"
 #include "data/split.h"
 #include "kernels/file.h"
@@ -39,9 +40,7 @@ void collect(const fs::path& folder, std::vector<Node>& above, int64_t label, st
 }
 
 std::string some_of(const std::vector<std::string>& names) {
-  std::string out;
-  for (size_t i = 0; i < std::min(names.size(), kNamed); ++i) out += (i ? ", " : "") + names[i];
-  return out + (names.size() > kNamed ? format(" … ({})", names.size()) : "");
+  return first_of(names, kNamed, format(" … ({})", names.size()));
 }
 
 std::vector<std::string> class_folders(const fs::path& folder) {

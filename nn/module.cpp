@@ -57,9 +57,9 @@ std::string nearest_names(Module& root, const std::string& pattern) {
       ranked.push_back({std::min(edit_distance(pattern, name), edit_distance(pattern, all)), all});
     }
   std::stable_sort(ranked.begin(), ranked.end(), [](auto& a, auto& b) { return a.first < b.first; });
-  std::string text;
-  for (size_t i = 0; i < std::min<size_t>(ranked.size(), 5); ++i) text += (i ? ", " : "") + ranked[i].second;
-  return text;
+  std::vector<std::string> names;
+  for (const auto& [distance, name] : ranked) names.push_back(name);
+  return first_of(names, 5, "");
 }
 
 Tensor own_copy(const Tensor& t) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/autograd.h"
+#include "core/nearest.h"
 #include "core/ops.h"
 #include "kernels/memory.h"
 
@@ -73,10 +74,7 @@ State average(std::span<const State> states) {
 
 std::string first_ten(const char* what, const std::vector<std::string>& names) {
   if (names.empty()) return "";
-  std::string text = format("\n  {} ({}): ", what, names.size());
-  for (size_t i = 0; i < std::min<size_t>(names.size(), 10); ++i) text += (i ? ", " : "") + names[i];
-  if (names.size() > 10) text += format(" and {} more", names.size() - 10);
-  return text;
+  return format("\n  {} ({}): {}", what, names.size(), first_of(names, 10, format(" and {} more", names.size() - 10)));
 }
 
 }  // namespace holt::nn

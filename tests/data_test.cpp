@@ -16,6 +16,7 @@
 #include "data/fashion.h"
 #include "data/idx.h"
 #include "tests/harness/expect_error.h"
+#include "tests/harness/idx_header.h"
 
 namespace holt::data {
 namespace {
@@ -56,11 +57,8 @@ Bytes gzip(const Bytes& plain) {
   return out;
 }
 
-Bytes idx(const std::vector<uint32_t>& sizes, const Bytes& elements, uint8_t type = 8) {
-  Bytes out{0, 0, static_cast<char>(type), static_cast<char>(sizes.size())};
-  for (const uint32_t s : sizes)
-    for (int shift = 24; shift >= 0; shift -= 8) out += static_cast<char>(s >> shift & 255);
-  return out + elements;
+Bytes idx(const std::vector<int64_t>& sizes, const Bytes& elements, uint8_t type = 8) {
+  return test::idx_header(sizes, type) + elements;
 }
 
 // Pixel (y, x) of image i is distinct enough to tell images, rows and columns apart.
@@ -151,11 +149,11 @@ TEST_F(DataTest, IdxEveryCorruption) {
 }
 
 TEST_F(DataTest, IdxHostileSizesAskForNoMemory) {
-  const std::vector<std::vector<uint32_t>> hostile = {{0xFFFFFFFFu},
-                                                      {0xFFFFFFFFu, 0xFFFFFFFFu},
-                                                      {0xFFFFFFFFu, 0xFFFFFFFFu, 0xFFFFFFFFu, 0xFFFFFFFFu},
-                                                      {0x80000000u, 0x80000000u, 4},  // 2^64: wraps to zero
-                                                      {60000, 28, 28}};
+  const std::vector<std::vector<int64_t>> hostile = {{0xFFFFFFFFu},
+                                                     {0xFFFFFFFFu, 0xFFFFFFFFu},
+                                                     {0xFFFFFFFFu, 0xFFFFFFFFu, 0xFFFFFFFFu, 0xFFFFFFFFu},
+                                                     {0x80000000u, 0x80000000u, 4},  // 2^64: wraps to zero
+                                                     {60000, 28, 28}};
   for (const auto& sizes : hostile) {
     EXPECT_ERROR(read_idx(write("plain", idx(sizes, "abc"))), "promises");
     EXPECT_ERROR(read_idx(write("packed.gz", gzip(idx(sizes, "abc")))), "promises");

@@ -70,39 +70,33 @@ TEST_P(Logits, AreTorchs) {
 }
 INSTANTIATE_TEST_SUITE_P(Parity, Logits, testing::Values("resnet18", "resnet50", "vit_ti_16"));
 
+// Of every parameter, and the loss; `allowed_of` says of a tensor's golden numbers how far from them it may be.
+template <class F>
+void expect_gradients(const Json& c, DType dtype, double loss_allowed, F&& allowed_of) {
+  const Json& part = c.at("gradients");
+  double loss = 0;
+  Case asked = of(c);
+  asked.seed = part.at("seed");
+  asked.dtype = dtype;
+  const nn::State got = gradients(asked, loss);
+  expect_close(std::fabs(loss / part.at("loss").get<double>() - 1), loss_allowed, "loss");
+  ASSERT_EQ(got.size(), part.at("tensors").size());
+  for (const auto& [name, summary] : part.at("tensors").items())
+    expect_close(distance(projections(name, got.at(name)), summary), allowed_of(summary), name);
+}
+
 class Gradients : public testing::TestWithParam<const char*> {};
 TEST_P(Gradients, OfEveryParameterAreTorchs) {
   const Json& c = golden_case(GetParam());
-  const Json& part = c.at("gradients");
-  double loss = 0;
-  Case asked = of(c);
-  asked.seed = part.at("seed");
-  const nn::State got = gradients(asked, loss);
-  expect_close(std::fabs(loss / part.at("loss").get<double>() - 1), 10 * kLuck, "loss");
-  ASSERT_EQ(got.size(), part.at("tensors").size());
-  for (const auto& [name, summary] : part.at("tensors").items())
-    expect_close(distance(projections(name, got.at(name)), summary), allowed(part.at("tensors"), summary), name);
+  expect_gradients(c, DType::f32, 10 * kLuck,
+                   [&](const Json& summary) { return allowed(c.at("gradients").at("tensors"), summary); });
+}
+// Without rounding: the golden numbers have twelve digits.
+TEST_P(Gradients, InDoubleAreTorchsToTheLastDigits) {
+  constexpr double kExact = 1e-9;
+  expect_gradients(golden_case(GetParam()), DType::f64, kExact, [](const Json&) { return kExact; });
 }
 INSTANTIATE_TEST_SUITE_P(Parity, Gradients, testing::Values("resnet18", "vit_ti_16"));
-
-// Without rounding: the golden numbers have twelve digits.
-constexpr double kExact = 1e-9;
-
-class InDouble : public testing::TestWithParam<const char*> {};
-TEST_P(InDouble, GradientsAreTorchsToTheLastDigits) {
-  const Json& c = golden_case(GetParam());
-  const Json& part = c.at("gradients");
-  double loss = 0;
-  Case asked = of(c);
-  asked.seed = part.at("seed");
-  asked.dtype = DType::f64;
-  const nn::State got = gradients(asked, loss);
-  expect_close(std::fabs(loss / part.at("loss").get<double>() - 1), kExact, "loss");
-  ASSERT_EQ(got.size(), part.at("tensors").size());
-  for (const auto& [name, summary] : part.at("tensors").items())
-    expect_close(distance(projections(name, got.at(name)), summary), kExact, name);
-}
-INSTANTIATE_TEST_SUITE_P(Parity, InDouble, testing::Values("resnet18", "vit_ti_16"));
 
 using ModelAndOptimizer = std::pair<const char*, const char*>;
 class TenSteps : public testing::TestWithParam<ModelAndOptimizer> {};

@@ -101,11 +101,11 @@ TEST(WeightNames, GoBothWaysInEveryScheme) {
     }
 }
 
-// By names and shapes alone.
 TEST(WeightNames, ClipsFilesHaveNoClassifier) {
   for (const Scheme& s : schemes()) EXPECT_EQ(has_classifier(s), s.family != "clip") << s.family << " " << s.name;
 }
 
+// By names and shapes alone.
 TEST(WeightsGuess, EveryModel) {
   const Tensor t = zeros({1});
   const auto resnet = [&](std::array<int, 4> blocks, bool bottleneck) {

@@ -23,11 +23,12 @@ nn::ModelConfig config_of(const nn::Weights& w, const WeightsQuestion& q) {
   if (q.width > 0) c.width = q.width;
   if (q.channels > 0) c.channels = q.channels;
   const auto names = std::ssize(q.classes);
-  check(c.classes > 0 || names > 0, "{}: has no classifier; name the classes of a new one with --classes FILE",
-        w.file.path);
+  check(c.classes > 0 || names > 0 || !q.classifier,
+        "{}: has no classifier; name the classes of a new one with --classes FILE", w.file.path);
   check(names == 0 || c.classes == 0 || names == c.classes, "{}: its classifier has {} classes, {} are named",
         w.file.path, c.classes, names);
   if (names > 0) c.classes = names;
+  if (c.classes == 0) c.classes = 1;  // a model has some
   return c;
 }
 
@@ -62,7 +63,7 @@ PretrainedModel load_pretrained(const nn::Weights& weights, const WeightsQuestio
   PretrainedModel loaded{.model = {}, .usage = usage_of(weights, config, question), .notes = {}};
   Generator drawn;  // what the file does not replace: a new classifier
   loaded.model = nn::make_model(config, drawn);
-  loaded.notes = nn::load_weights(weights, *loaded.model);
+  loaded.notes = nn::load_weights(weights, *loaded.model, question.classifier);
   loaded.model->eval();
   return loaded;
 }

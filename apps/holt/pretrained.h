@@ -18,6 +18,7 @@ struct WeightsQuestion {
   int64_t height = 0, width = 0;          ///< of the images; 0: the file's
   int64_t channels = 0;                   ///< 0: the file's
   std::string normalize = {};             ///< imagenet, half, clip; "": what the scheme's models are trained with
+  bool classifier = true;                 ///< false: nobody will ask for one, so none need be named
 };
 
 /// The file's weights in a model, on cpu. Errors: no model fits and none is named; the number of names is not that of

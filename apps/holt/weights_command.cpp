@@ -130,14 +130,16 @@ int convert(const WeightsFlags& f) {
         "{}: was adapted by a method with align or gate, which stand before and behind the network: convert the model "
         "that it was made of",
         f.file);
-  WeightsQuestion question{.model = f.model, .height = f.image_size, .width = f.image_size, .normalize = f.normalize};
-  if (!f.classes.empty()) question.classes = read_class_names(f.classes);
-  // CLIP's towers have no classifier in others' files: none is asked for, and none is written.
+  // CLIP's towers have no classifier in others' files.
   const nn::Scheme* const names = nn::find_scheme(weights.family, f.to);
   const bool headless = names && !nn::has_classifier(*names);
-  if (headless && weights.config.classes == 0 && question.classes.empty()) question.classes = {"none"};
-  PretrainedModel loaded = load_pretrained(weights, question);
-  if (headless) std::erase_if(loaded.notes, [](const std::string& n) { return n.starts_with("the classifier"); });
+  WeightsQuestion question{.model = f.model,
+                           .height = f.image_size,
+                           .width = f.image_size,
+                           .normalize = f.normalize,
+                           .classifier = !headless};
+  if (!f.classes.empty()) question.classes = read_class_names(f.classes);
+  const PretrainedModel loaded = load_pretrained(weights, question);
   nn::save_weights(f.out, *loaded.model, f.to, f.to == "holt" ? nn::to_metadata(loaded.usage) : Metadata{});
   for (const std::string& line : described(weights, loaded.notes)) say(line);
   say(format("wrote {}: {}, {}", f.out,

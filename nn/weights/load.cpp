@@ -12,7 +12,8 @@ namespace {
 
 class Loader {
  public:
-  Loader(const Weights& weights, Model& model) : w_(weights), model_(model) {}
+  Loader(const Weights& weights, Model& model, bool classifier)
+      : w_(weights), model_(model), classifier_matters_(classifier) {}
 
   std::vector<std::string> run() {
     const NoGrad no_grad;
@@ -55,14 +56,14 @@ class Loader {
       if (module == &model_.classifier()) classifier_ = name + ".";
     const auto it = w_.pieces.find(classifier_ + "weight");
     const int64_t classes = model_.classifier().out_features();
-    const char* again = "the classifier stays the model's own, for {} classes: the file {}";
-    if (it == w_.pieces.end()) {
-      notes_.push_back(format(again, classes, "has none"));
-      new_classifier_ = true;
-    } else if (const Tensor t = it->second.front().tensor; t.rank() == 2 && t.size(0) != classes) {
-      notes_.push_back(format(again, classes, format("has one for {}", t.size(0))));
-      new_classifier_ = true;
-    }
+    std::string why;
+    if (it == w_.pieces.end())
+      why = "has none";
+    else if (const Tensor t = it->second.front().tensor; t.rank() == 2 && t.size(0) != classes)
+      why = format("has one for {}", t.size(0));
+    new_classifier_ = !why.empty();
+    if (new_classifier_ && classifier_matters_)
+      notes_.push_back(format("the classifier stays the model's own, for {} classes: the file {}", classes, why));
   }
   bool in_classifier(const std::string& name) const { return new_classifier_ && name.starts_with(classifier_); }
 
@@ -149,13 +150,15 @@ class Loader {
   Model& model_;
   State own_, taken_;
   std::string classifier_;  // "fc."
-  bool new_classifier_ = false;
+  bool classifier_matters_, new_classifier_ = false;
   std::map<DType, int> dtypes_;
   std::vector<std::string> missing_, extra_, misshapen_, notes_;
 };
 
 }  // namespace
 
-std::vector<std::string> load_weights(const Weights& weights, Model& model) { return Loader(weights, model).run(); }
+std::vector<std::string> load_weights(const Weights& weights, Model& model, bool classifier) {
+  return Loader(weights, model, classifier).run();
+}
 
 }  // namespace holt::nn

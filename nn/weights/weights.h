@@ -55,8 +55,8 @@ inline Weights read_weights(const std::string& path) { return recognise(read_wei
 /// another grid of patches (interpolated); weights of RGB images for a model of gray ones (summed: what a gray image
 /// in three channels gives); 16-bit floats (widened), f64 (rounded). One Error lists the first ten missing, unexpected
 /// and misshapen tensors by the file's names and shapes, or says that the file is of another family; then the model is
-/// as before.
-std::vector<std::string> load_weights(const Weights& weights, Model& model);
+/// as before. Without `classifier`, that of the model is of no interest, and nothing is said of it.
+std::vector<std::string> load_weights(const Weights& weights, Model& model, bool classifier = true);
 
 /// Writes the model's weights as `scheme` names them and lays them out: a file of PyTorch (a state dict) if the path
 /// ends in .pth, .pt or .bin, else safetensors. Scheme "holt" is save_model(): safetensors only. Errors: the model's

@@ -108,6 +108,17 @@ std::string check_once(const Case& c, const Values& reference, Device d, int64_t
   return "";
 }
 
+// Orders in which the emulator's fibers run: they show a missing barrier by its wrong values. A build with
+// AddressSanitizer looks for wrong addresses, which one order shows as well as three, in a third of the time.
+std::vector<uint64_t> schedules_on(Device d) {
+  if (d != Device{Device::simt}) return {0};
+#if defined(__SANITIZE_ADDRESS__)
+  return {1};
+#else
+  return {1, 2, 3};
+#endif
+}
+
 std::vector<const CaseFamily*>& registry() {
   static std::vector<const CaseFamily*> all;
   return all;
@@ -134,21 +145,6 @@ std::vector<std::string_view> rungs_on(const Case& c, Device d) {
   if (rungs.empty()) rungs.push_back("");
   return rungs;
 }
-
-namespace {
-
-// Orders in which the emulator's fibers run: they show a missing barrier by its wrong values. A build with
-// AddressSanitizer looks for wrong addresses, which one order shows as well as three, in a third of the time.
-std::vector<uint64_t> schedules_on(Device d) {
-  if (d != Device{Device::simt}) return {0};
-#if defined(__SANITIZE_ADDRESS__)
-  return {1};
-#else
-  return {1, 2, 3};
-#endif
-}
-
-}  // namespace
 
 std::string check_case(const Case& c, Device d) {
   Values reference = rounded_inputs(c);

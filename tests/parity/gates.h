@@ -64,26 +64,25 @@ inline HeldRun held(const Case& c, const Stepping* stepping) {
   const auto exact = make(wide), single = make(c);
   Gates gates;
   std::vector<double> losses;
-  const auto backward = [&](nn::Model& model, int step) {
-    const Tensor x = counter_images(step, c.batch, c.size, c.seed).to(model.parameters().front().dtype());
-    const Tensor loss = cross_entropy(gated_logits(dynamic_cast<nn::ResNet&>(model), x, gates),
+  const auto backward = [&](nn::Model& model, const Case& its, int step) {
+    const Tensor loss = cross_entropy(gated_logits(dynamic_cast<nn::ResNet&>(model), images(its, step), gates),
                                       counter_labels(step, c.batch, c.classes));
     loss.backward();
     return loss.item();
   };
   nn::State state;
   if (!stepping) {
-    backward(*exact, 0);
-    losses.push_back(backward(*single, 0));
+    backward(*exact, wide, 0);
+    losses.push_back(backward(*single, c, 0));
     for (const auto& [name, t] : single->named_parameters()) state[name] = t.grad();
   } else {
     ExactOptimizer exactly(exact->named_parameters(), *stepping);
     const auto optimizer = make_optimizer(*single, *stepping);
     for (int step = 0; step < stepping->steps; ++step) {
-      backward(*exact, step);
+      backward(*exact, wide, step);
       exactly.step();
       exactly.zero_grad();
-      losses.push_back(backward(*single, step));
+      losses.push_back(backward(*single, c, step));
       optimizer->step();
       optimizer->zero_grad();
     }
