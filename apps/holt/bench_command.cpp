@@ -3,6 +3,7 @@
 #include "apps/holt/bench/model_bench.h"
 #include "apps/holt/commands.h"
 #include "data/augment.h"
+#include "kernels/error.h"
 
 namespace holt::app {
 namespace {
