@@ -4,7 +4,8 @@ namespace holt::nn {
 
 std::string to_string(const ModelConfig& c) {
   std::string text = format("{}(classes {}, input {}×{}×{}", c.name, c.classes, c.height, c.width, c.channels);
-  for (auto& [key, value] : c.options) text += format(", {} {}", key, value);
+  for (auto& [key, value] : c.options)
+    if (!value.empty()) text += format(", {} {}", key, value);
   return text + ")";
 }
 

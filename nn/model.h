@@ -18,7 +18,7 @@ struct ModelConfig {
   friend bool operator==(const ModelConfig&, const ModelConfig&) = default;
 };
 
-/// "resnet8(classes 10, input 28×28×1, shortcut B)"
+/// "resnet8(classes 10, input 28×28×1, shortcut B)"; options that are empty are left out.
 std::string to_string(const ModelConfig& c);
 
 class Model : public Module {

@@ -172,6 +172,16 @@ TEST(Models, DescribeListsLayersAndTotals) {
             "61,706 parameters, 59,134 of them trained\n");
 }
 
+TEST(Models, ConfigsAreShownWithoutEmptyOptions) {
+  ModelConfig c = parse_model("clip_vit_b_16:dropout=0.1");
+  EXPECT_EQ(to_string(c), "clip_vit_b_16(classes 10, input 28×28×1, dropout 0.1)");
+  c.options["head"] = "";  // as in a model's own configuration
+  EXPECT_EQ(to_string(c), "clip_vit_b_16(classes 10, input 28×28×1, dropout 0.1)");
+  c.options["head"] = "e.safetensors";
+  EXPECT_EQ(to_string(c), "clip_vit_b_16(classes 10, input 28×28×1, dropout 0.1, head e.safetensors)");
+  EXPECT_EQ(to_string(mnist("mlp")), "mlp(classes 10, input 28×28×1)");
+}
+
 TEST(Registry, Errors) {
   Generator g(1);
   EXPECT_EQ(error_of([&] { make_model(mnist("resnet9"), g); }),

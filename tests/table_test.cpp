@@ -140,9 +140,26 @@ TEST(Table, TheBestAreMarkedTiesTooButNeitherSourceNorOracle) {
   EXPECT_FALSE(cell(t, "sgd", "overall").best);
   EXPECT_TRUE(cell(t, "lolsgd", "overall").best);
   EXPECT_TRUE(cell(t, "holt", "overall").best) << "both are shown as 80.0";
-  EXPECT_HAS(terminal_table(t, {.bold = true}), "\033[1m80.0\033[0m");
-  EXPECT_LACKS(terminal_table(t), "\033");
+  const std::string bold = terminal_table(t, {.bold = true});
+  EXPECT_HAS(bold, "\033[1m80.0\033[0m");
+  EXPECT_HAS(bold, "one seed. Bold: best but for source and oracle.");
+  EXPECT_LACKS(bold, "*");
   EXPECT_HAS(markdown_table(t), "**80.0**");
+  EXPECT_HAS(markdown_table(t), "one seed. Bold: best but for source and oracle.");
+}
+
+TEST(Table, WithoutBoldTheBestHaveAStar) {
+  const Table t = tabulate(four("sgd", 0.5, 0.6, 0.5, 0.4) + four("lolsgd", 0.60, 0.80, 0.48, 0.40));
+  const std::string text = terminal_table(t);
+  EXPECT_EQ(text.substr(0, text.find("Hyper")), R"(method    overall  seen  unseen  hmean  AUSUC    vs sgd
+───────────────────────────────────────────────────────
+sgd     50.0 ±0.0 *90.0   *50.0  *60.0  *70.0         –
+lolsgd *57.0 ±4.2 *90.0   *50.0  *60.0  *70.0 *+7.0 1/2
+───────────────────────────────────────────────────────
+)");
+  EXPECT_HAS(terminal_table(t, {.width = 200}), "*: best but for source and oracle.");
+  EXPECT_LACKS(text, "old");
+  EXPECT_LACKS(text, "\033");
 }
 
 TEST(Table, ChosenOnTestAccuracyIsMarkedAndNeverBest) {

@@ -89,7 +89,7 @@ Grid grid(const Table& table) {
   return g;
 }
 
-std::vector<std::string> footnotes(const Table& table) {
+std::vector<std::string> footnotes(const Table& table, const std::string& best) {
   std::vector<std::string> lines;
   for (const std::string& selection : table.selections) lines.push_back(selection_line(selection));
   std::string over =
@@ -98,14 +98,14 @@ std::vector<std::string> footnotes(const Table& table) {
     over += format(" and {} seeds, ± standard deviation over seeds", table.seeds.size());
   else
     over += ", one seed";
-  lines.push_back(over + ". Bold: best but for source and oracle.");
+  lines.push_back(format("{}. {}: best but for source and oracle.", over, best));
   if (std::any_of(table.rows.begin(), table.rows.end(), [](const TableRow& r) { return r.against_sgd.has_value(); }))
     lines.push_back("vs sgd: paired difference in overall accuracy, and on how many of the targets it is larger.");
   if (!table.calibrations.empty()) {
-    const bool best =
+    const bool bound =
         std::find(table.calibrations.begin(), table.calibrations.end(), "best") != table.calibrations.end();
     lines.push_back(std::string("γ: overall accuracy after adding γ to the missing classes' logits.") +
-                    (best ? " ‡ γ chosen on the test images: an upper bound." : ""));
+                    (bound ? " ‡ γ chosen on the test images: an upper bound." : ""));
   }
   for (const std::string& note : table.notes) lines.push_back(note);
   if (!table.failures.empty())

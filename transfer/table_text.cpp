@@ -110,8 +110,11 @@ std::string terminal_table(const Table& table, const TerminalStyle& style) {
     out += lines.front() + spaces(names - width_of(lines.front()));
     for (size_t c = 0; c < g.columns.size(); ++c) {
       const std::string text = terminal_cell(g.columns[c], g.cells[r][c]);
-      const bool bold = style.bold && g.cells[r][c].best;
-      out += "  " + spaces(widths[c] - width_of(text)) + (bold ? format("\033[1m{}\033[0m", text) : text);
+      const std::string gap = spaces(widths[c] - width_of(text) + 1);  // and one more column, where the * stands
+      if (!g.cells[r][c].best)
+        out += gap + " " + text;
+      else
+        out += gap + (style.bold ? format(" \033[1m{}\033[0m", text) : "*" + text);
     }
     out += "\n";
     for (size_t i = 1; i < lines.size(); ++i) out += lines[i] + "\n";
@@ -119,7 +122,7 @@ std::string terminal_table(const Table& table, const TerminalStyle& style) {
   out += rule + "\n";
   for (const Published& p : table.published) out += wrapped("published: " + published_line(p), style.width);
   if (!table.published.empty()) out += wrapped(published_remark(), style.width);
-  for (const std::string& line : footnotes(table)) out += wrapped(line, style.width);
+  for (const std::string& line : footnotes(table, style.bold ? "Bold" : "*")) out += wrapped(line, style.width);
   return out;
 }
 

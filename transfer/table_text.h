@@ -9,7 +9,7 @@
 namespace holt::transfer {
 
 struct TerminalStyle {
-  bool bold = false;  ///< the best by ANSI codes: only where a terminal reads them
+  bool bold = false;  ///< the best by ANSI codes, where a terminal reads them; else by a * before them
   int64_t width = 100;
 };
 
