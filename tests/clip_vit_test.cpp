@@ -108,6 +108,47 @@ TEST(ClipViT, PartsAndLength) {
   EXPECT_EQ(copy->state().size(), s.size());
 }
 
+// Of the features of length 1, as the classifier sees them: in training zeros and the rest larger, the same for the
+// same seed and others in every step; in evaluation nothing.
+TEST(ClipViT, DropoutIsOfTheFeatures) {
+  const auto made = [](uint64_t seed) {
+    Generator g(seed);
+    return ClipViT({.name = "tiny", .classes = 5, .channels = 3, .height = 12, .width = 12},
+                   {.patch = 4, .features = 24, .depth = 2, .heads = 3, .dropout = 0.25, .representation = 64}, g);
+  };
+  const auto values = [](const Tensor& t) { return t.to_vector<float>(); };
+  Generator g(2);
+  const Tensor x = normal({8, 12, 12, 3}, 0, 1, g);
+  ClipViT m = made(1), same = made(1);
+  EXPECT_TRUE(m.training());
+  const std::vector<float> dropped = values(m.features(x));
+  EXPECT_EQ(values(same.features(x)), dropped);
+  EXPECT_NE(values(m.features(x)), dropped);
+  m.reseed(7), same.reseed(7);
+  const std::vector<float> logits = values(m(x));
+  EXPECT_EQ(values(same(x)), logits);
+
+  m.eval();
+  const Tensor f = m.features(x);
+  const std::vector<float> whole = values(f);
+  EXPECT_EQ(values(m.features(x)), whole);
+  EXPECT_NE(values(m(x)), logits);
+  for (const float v : values(sum(square(f), {1}))) EXPECT_NEAR(v, 1, 1e-5);
+  int zeros = 0;
+  for (size_t i = 0; i < whole.size(); ++i) {
+    if (dropped[i] == 0)
+      ++zeros;
+    else
+      EXPECT_NEAR(dropped[i], whole[i] / 0.75f, 1e-4f * std::fabs(whole[i])) << i;
+  }
+  EXPECT_NEAR(static_cast<double>(zeros) / 512, 0.25, 0.08);
+
+  // By name.
+  ModelConfig named = parse_model("clip_vit_b_32:dropout=1.5");
+  named.channels = 3, named.height = named.width = 32;
+  EXPECT_ERROR(make_model(named, g), "option dropout must be a number from 0 to 0.99, got '1.5'");
+}
+
 TEST(ClipViT, TakesItsHeadFromAFile) {
   const Temporary file;
   Generator g(3);
