@@ -1,5 +1,6 @@
 #include "core/random.h"
 
+#include <array>
 #include <cmath>
 #include <numbers>
 #include <numeric>
@@ -11,16 +12,22 @@
 namespace holt {
 namespace {
 
-// Element i is a function of (seed, stream, i) alone. Drawn on the host and copied, so that every device gets the same
-// values.
-template <class Value>
-Tensor draw(const char* op, const Shape& shape, DType dtype, Device device, const Value& value) {
+// Element i is a function of (seed, stream, i) alone: `block(k)` gives an array, the elements from k times its length
+// on. Drawn on the host and copied, so that every device gets the same values.
+template <class Block>
+Tensor draw(const char* op, const Shape& shape, DType dtype, Device device, const Block& block) {
   check(is_float(dtype), "{}: the dtype must be floating, got {}", op, dtype);
   Tensor host = empty(shape, dtype);
   on(Device::cpu, dtype, op, Floats{}, [&]<class T>(auto, T) {
     T* out = host.data<T>();
-    parallel_for(shape.numel(), 40, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) out[i] = T(static_cast<acc_t<T>>(value(static_cast<uint64_t>(i))));
+    constexpr int64_t kLength = std::tuple_size_v<decltype(block(0))>;
+    const int64_t n = shape.numel();
+    parallel_for((n + kLength - 1) / kLength, 40 * kLength, [&](int64_t begin, int64_t end) {
+      for (int64_t k = begin; k < end; ++k) {
+        const auto values = block(static_cast<uint64_t>(k));
+        const int64_t first = k * kLength, count = std::min(kLength, n - first);
+        for (int64_t i = 0; i < count; ++i) out[first + i] = T(static_cast<acc_t<T>>(values[static_cast<size_t>(i)]));
+      }
     });
   });
   if (device == Device{}) return host;
@@ -34,20 +41,23 @@ Tensor draw(const char* op, const Shape& shape, DType dtype, Device device, cons
 Tensor uniform(Shape shape, double low, double high, Generator& g, DType dtype, Device device) {
   check(low <= high, "uniform: low must not exceed high, got {} and {}", low, high);
   const uint64_t seed = g.seed, stream = g.next++;
-  return draw("uniform", shape, dtype, device, [=](uint64_t i) {
-    return low + (high - low) * static_cast<double>(uniform01(philox(seed, stream, i / 4).v[i % 4]));
+  return draw("uniform", shape, dtype, device, [=](uint64_t k) {
+    const Philox4 r = philox(seed, stream, k);
+    std::array<double, 4> values;
+    for (size_t i = 0; i < 4; ++i) values[i] = low + (high - low) * static_cast<double>(uniform01(r.v[i]));
+    return values;
   });
 }
 
 Tensor normal(Shape shape, double mean, double std, Generator& g, DType dtype, Device device) {
   check(std >= 0, "normal: the standard deviation must not be negative, got {}", std);
   const uint64_t seed = g.seed, stream = g.next++;
-  return draw("normal", shape, dtype, device, [=](uint64_t i) {
-    const Philox4 r = philox(seed, stream, i / 2);
+  return draw("normal", shape, dtype, device, [=](uint64_t k) {
+    const Philox4 r = philox(seed, stream, k);
     // Box–Muller: two uniforms give two normals. 1 − u lies in (0, 1], so that the logarithm is finite.
     const double radius = std::sqrt(-2 * std::log(1 - (r.v[0] * 0x1p-32))),
                  angle = 2 * std::numbers::pi * (r.v[1] * 0x1p-32);
-    return mean + std * radius * (i % 2 ? std::sin(angle) : std::cos(angle));
+    return std::array{mean + std * radius * std::cos(angle), mean + std * radius * std::sin(angle)};
   });
 }
 

@@ -16,7 +16,9 @@ int64_t checked(int64_t features, int64_t heads) {
 }  // namespace
 
 MultiHeadAttention::MultiHeadAttention(int64_t features, int64_t h, Generator& g, AttentionOptions o)
-    : qkv(checked(features, h), 3 * features, g, {o.bias}), proj(features, features, g, {o.bias}), heads(h) {}
+    : qkv(checked(features, h), 3 * features, g, {o.bias, o.draw}),
+      proj(features, features, g, {o.bias, o.draw}),
+      heads(h) {}
 
 Tensor MultiHeadAttention::forward(const Tensor& x) {
   check(x.rank() == 3 && x.size(2) == features(), "MultiHeadAttention: x must be [B, T, {}], got {}", features(), x);

@@ -6,6 +6,7 @@ namespace holt::nn {
 
 struct AttentionOptions {
   bool bias = true;  ///< of both products
+  bool draw = true;  ///< as in nn/layers.h
 };
 
 /// x [B, T, features] → the same. One product makes queries, keys and values of all heads, [B, T, 3, heads, D] with D =

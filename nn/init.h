@@ -31,6 +31,9 @@ Tensor constant(const Shape&, double value);
 Tensor torch_weight(const Shape&, Generator&);
 Tensor torch_bias(const Shape& weight, Generator&);  ///< [out]
 
+/// Zeros, for whoever draws otherwise: the generator goes on as if this had been drawn.
+Tensor undrawn(const Shape&, Generator&);
+
 /// The tensor, marked as to be trained.
 inline Tensor parameter(Tensor t) {
   t.requires_grad_();

@@ -21,12 +21,17 @@ Generator derived(Generator& seed) {
   return Generator(uint64_t{r.v[0]} << 32 | r.v[1]);
 }
 
+// Weight and bias as torch.nn draws them, or not drawn.
+void make(Tensor& weight, Tensor& bias, const Shape& shape, bool with_bias, bool draw, Generator& g) {
+  weight = init::parameter(draw ? init::torch_weight(shape, g) : init::undrawn(shape, g));
+  if (with_bias) bias = init::parameter(draw ? init::torch_bias(shape, g) : init::undrawn({shape[0]}, g));
+}
+
 }  // namespace
 
 Linear::Linear(int64_t in, int64_t out, Generator& g, LinearOptions o) {
   check_sizes("Linear", in, out);
-  weight = init::parameter(init::torch_weight({out, in}, g));
-  if (o.bias) bias = init::parameter(init::torch_bias(weight.shape(), g));
+  make(weight, bias, {out, in}, o.bias, o.draw, g);
 }
 
 std::string Linear::label() const {
@@ -41,8 +46,7 @@ Conv2d::Conv2d(int64_t in, int64_t out, int kernel, Generator& g, ConvOptions o)
         stride, dilation, padding);
   check(groups > 0 && in % groups == 0 && out % groups == 0,
         "Conv2d: groups must be positive and divide the channels, got {} groups, {} in and {} out", groups, in, out);
-  weight = init::parameter(init::torch_weight({out, kernel, kernel, in / groups}, g));
-  if (o.bias) bias = init::parameter(init::torch_bias(weight.shape(), g));
+  make(weight, bias, {out, kernel, kernel, in / groups}, o.bias, o.draw, g);
 }
 
 std::string Conv2d::label() const {

@@ -1,6 +1,7 @@
 // Layers with the names and defaults of torch.nn. Images are NHWC.
 //
-// Layers with weights take the generator that draws them; see nn/init.h for the distributions.
+// Layers with weights take the generator that draws them; see nn/init.h for the distributions. With `draw` false weight
+// and bias are zeros, for a model that draws them its own way; the generator goes on as if they had been drawn.
 #pragma once
 #include "core/ops.h"
 #include "nn/module.h"
@@ -8,7 +9,7 @@
 namespace holt::nn {
 
 struct LinearOptions {
-  bool bias = true;
+  bool bias = true, draw = true;
 };
 
 /// y = activation(x·weightᵀ + bias): x [..., in] → [..., out]. weight [out, in].
@@ -30,6 +31,7 @@ struct ConvOptions {
   int stride = 1, padding = 0;
   bool bias = true;
   int dilation = 1, groups = 1;
+  bool draw = true;
 };
 
 /// x [N,H,W,in] → [N,OH,OW,out]. weight [out, kernel, kernel, in/groups].

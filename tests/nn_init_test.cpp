@@ -93,6 +93,48 @@ TEST(Init, TruncatedNormal) {
   EXPECT_THROW(init::truncated_normal({4}, g, 0, 1, 30, 31), Error);
 }
 
+// Element by element Φ(x) is what was drawn: in the middle, in both tails, and far out. Where a float of x is rounded Φ
+// moves by x·φ(x)/2²⁴, at most x²·Φ(x)/2²⁴ and more in a tail.
+TEST(Init, TruncatedNormalInvertsItsDraws) {
+  const Shape shape{1 << 20};
+  int far = 0;
+  for (auto [low, high] : {std::pair{-2.0, 2.0}, {-100.0, 100.0}, {-9.0, -4.7}, {3.0, 9.0}}) {
+    Generator a(7), b(7);
+    const auto u = uniform(shape, 0, 1, a).to_vector<float>(),
+               x = init::truncated_normal(shape, b, 0, 1, low, high).to_vector<float>();
+    EXPECT_EQ(a, b);
+    const bool upper = low > 0;  // by symmetry, where 1 − Φ would round
+    const auto below = [&](double v) { return 0.5 * std::erfc((upper ? v : -v) / std::sqrt(2.0)); };
+    const double from = below(low), to = below(high);
+    double worst = 0;
+    for (size_t i = 0; i < u.size(); ++i) {
+      const double p = from + (to - from) * (double{u[i]} + 0x1p-25), v = double{x[i]};
+      const double error = std::fabs(below(v) - p) / (p * (1 + v * v));
+      if (!(error <= worst)) worst = error;
+      far += p < 1e-11;
+    }
+    EXPECT_LE(worst, 1e-7) << low << " " << high;
+  }
+  EXPECT_GT(far, 3);
+}
+
+// What a model draws its own way is drawn once, and its seed gives the numbers that it gives with both.
+TEST(Init, ALayerThatIsNotDrawnMovesTheGeneratorOn) {
+  Generator a(5), b(5);
+  const Linear drawn(3, 4, a), linear(3, 4, b, {.draw = false});
+  EXPECT_EQ(a, b);
+  EXPECT_EQ(linear.weight.shape(), drawn.weight.shape());
+  EXPECT_EQ(linear.weight.to_vector<float>(), std::vector<float>(12, 0.f));
+  EXPECT_EQ(linear.bias.to_vector<float>(), std::vector<float>(4, 0.f));
+  EXPECT_TRUE(linear.weight.requires_grad() && linear.bias.requires_grad());
+  const Conv2d convolution(3, 4, 5, a), zeros(3, 4, 5, b, {.draw = false});
+  EXPECT_EQ(a, b);
+  EXPECT_EQ(zeros.weight.shape(), convolution.weight.shape());
+  const Conv2d no_bias(3, 4, 5, a, {.bias = false}), none(3, 4, 5, b, {.bias = false, .draw = false});
+  EXPECT_EQ(a, b);
+  EXPECT_FALSE(none.bias.defined());
+}
+
 TEST(Init, TorchDefaults) {
   Generator g(4);
   Linear linear(300, 400, g);

@@ -46,7 +46,7 @@ std::vector<std::string> parse_names(const std::string& path, const std::string&
 ClipViT::ClipViT(ModelConfig c, ViTOptions o, Generator& g)
     : Cloneable(std::move(c), clip_options(o), g),
       norm_pre(o.features, kEps),
-      projection(o.features, clip_options(o).representation, g, {.bias = false}) {
+      projection(o.features, clip_options(o).representation, g, {.bias = false, .draw = false}) {
   // OpenAI's initialisation of the projection: normal with std 1/√D.
   projection.weight =
       init::parameter(normal(projection.weight.shape(), 0, 1 / std::sqrt(static_cast<double>(o.features)), g));

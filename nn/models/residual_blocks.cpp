@@ -33,7 +33,7 @@ void append_shared(Block& block, Parts& p) {
 }  // namespace
 
 Conv2d residual_conv(int64_t in, int64_t out, int kernel, int stride, Generator& g) {
-  Conv2d c(in, out, kernel, g, {.stride = stride, .padding = kernel / 2, .bias = false});
+  Conv2d c(in, out, kernel, g, {.stride = stride, .padding = kernel / 2, .bias = false, .draw = false});
   c.weight = init::parameter(init::kaiming_normal(c.weight.shape(), g, init::Fan::out));
   return c;
 }

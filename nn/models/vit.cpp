@@ -37,14 +37,14 @@ std::vector<double> cubic_weights(int64_t from, int64_t to) {
 }  // namespace
 
 ViTMlp::ViTMlp(int64_t features, int64_t hidden, Activation a, Generator& g)
-    : fc1(features, hidden, g), fc2(hidden, features, g), activation(a) {
+    : fc1(features, hidden, g, {.draw = false}), fc2(hidden, features, g, {.draw = false}), activation(a) {
   draw(fc1, g);
   draw(fc2, g);
 }
 
 ViTBlock::ViTBlock(const ViTOptions& o, double drop_path, Generator& g)
     : norm1(o.features, o.eps),
-      attn(o.features, o.heads, g),
+      attn(o.features, o.heads, g, {.draw = false}),
       norm2(o.features, o.eps),
       mlp(o.features, 4 * o.features, o.activation, g) {
   draw(attn.qkv, g);
@@ -84,7 +84,7 @@ ViT::ViT(ModelConfig c, ViTOptions o, Generator& g)
            {.stride = static_cast<int>(o.patch), .bias = o.patch_bias}),
       norm(o.features, o.eps),
       dropout(o.dropout, g),
-      head(o.representation ? o.representation : o.features, c.classes, g) {
+      head(o.representation ? o.representation : o.features, c.classes, g, {.draw = false}) {
   check(c.height % patch == 0 && c.width % patch == 0,
         "{}: images must be multiples of {} pixels high and wide, got {}×{}", c.name, patch, c.height, c.width);
   cls_token = init::parameter(normal({1, 1, o.features}, 0, 1e-6, g));
@@ -94,7 +94,7 @@ ViT::ViT(ModelConfig c, ViTOptions o, Generator& g)
 }
 
 Linear ViT::drawn_classifier(int64_t features, int64_t classes, Generator& g) const {
-  Linear head(features, classes, g);
+  Linear head(features, classes, g, {.draw = false});
   draw(head, g);
   return head;
 }
