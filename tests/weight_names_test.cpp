@@ -9,7 +9,7 @@
 namespace holt::nn {
 namespace {
 
-using test::small_resnet, test::small_vit;
+using test::small_clip, test::small_resnet, test::small_vit;
 
 TEST(WeightNames, AreThoseOfTheLibraries) {
   struct Name {
@@ -32,6 +32,9 @@ TEST(WeightNames, AreThoseOfTheLibraries) {
        {"resnet.encoder.stages.1.layers.0.shortcut.normalization.running_var"}},
       {"resnet", "hf", "fc.bias", {"classifier.1.bias"}},
       {"vit", "timm", "blocks.11.attn.qkv.bias", {"blocks.11.attn.qkv.bias"}},
+      {"clip", "timm", "blocks.11.attn.qkv.bias", {"blocks.11.attn.qkv.bias"}},
+      {"clip", "timm", "norm_pre.bias", {"norm_pre.bias"}},
+      {"clip", "timm", "proj.weight", {"head.weight"}},
       {"vit", "torchvision", "cls_token", {"class_token"}},
       {"vit", "torchvision", "pos_embed", {"encoder.pos_embedding"}},
       {"vit", "torchvision", "patch_embed.proj.bias", {"conv_proj.bias"}},
@@ -82,12 +85,14 @@ TEST(WeightNames, AreThoseOfTheLibraries) {
 TEST(WeightNames, GoBothWaysInEveryScheme) {
   const ResNet basic = small_resnet(1), bottleneck = small_resnet(1, true);
   const ViT vit = small_vit(1);
-  for (const Model* model :
-       {static_cast<const Model*>(&basic), static_cast<const Model*>(&bottleneck), static_cast<const Model*>(&vit)})
+  const ClipViT clip = small_clip(1);
+  for (const Model* model : {static_cast<const Model*>(&basic), static_cast<const Model*>(&bottleneck),
+                             static_cast<const Model*>(&vit), static_cast<const Model*>(&clip)})
     for (const Scheme& s : schemes()) {
       if (s.family != family_of(model->config())) continue;
       std::set<std::string> all;
       for (const auto& [name, t] : model->state()) {
+        if (!has_classifier(s) && name.starts_with("head.")) continue;
         const std::vector<TheirName> theirs = their_names(s, name);
         ASSERT_FALSE(theirs.empty()) << s.name << " " << name;
         for (size_t i = 0; i < theirs.size(); ++i) {
@@ -124,13 +129,14 @@ TEST(WeightsGuess, EveryModel) {
   EXPECT_EQ(resnet({2, 2, 2, 2}, false).classes, 11);
   EXPECT_EQ(resnet({2, 2, 2, 2}, false).height, 224);
 
-  const auto vit = [&](int64_t features, int depth, int64_t patch, int64_t side) {
+  const auto vit = [&](int64_t features, int depth, int64_t patch, int64_t side, bool clip = false) {
     WeightFile f{"x",
                  "PyTorch",
                  {{"patch_embed.proj.weight", zeros({features, 3, patch, patch})},
                   {"pos_embed", zeros({1, 1 + side * side, features})}},
                  {}};
     for (int b = 0; b < depth; ++b) f.tensors.emplace_back(format("blocks.{}.attn.qkv.weight", b), t);
+    if (clip) f.tensors.emplace_back("norm_pre.weight", t);
     return recognise(std::move(f)).config;
   };
   EXPECT_EQ(vit(192, 12, 16, 14).name, "vit_ti_16");
@@ -142,6 +148,9 @@ TEST(WeightsGuess, EveryModel) {
   EXPECT_EQ(vit(1024, 24, 16, 14).name, "vit_l_16");
   EXPECT_EQ(vit(1024, 24, 32, 7).name, "");
   EXPECT_EQ(vit(1280, 32, 14, 16).name, "");
+  EXPECT_EQ(vit(768, 12, 16, 14, true).name, "clip_vit_b_16");
+  EXPECT_EQ(vit(768, 12, 32, 7, true).name, "clip_vit_b_32");
+  EXPECT_EQ(vit(384, 12, 16, 14, true).name, "");
 }
 
 }  // namespace

@@ -117,6 +117,71 @@ TEST_F(WeightsTest, ClipsImageTower) {
   }
 }
 
+// What timm 1.0.31 calls the tensors of VisionTransformer(img_size=64, patch_size=16, embed_dim=16, depth=2,
+// num_heads=2, num_classes=8, pre_norm=True), and their shapes: a tower as small as ours here, built as its
+// vit_base_patch16_clip_quickgelu_224 is. The projection is called head there, and has a bias of zeros.
+std::map<std::string, Shape> timms_tower() {
+  std::map<std::string, Shape> all = {
+      {"cls_token", {1, 1, 16}}, {"pos_embed", {1, 17, 16}}, {"patch_embed.proj.weight", {16, 3, 16, 16}},
+      {"norm_pre.weight", {16}}, {"norm_pre.bias", {16}},    {"norm.weight", {16}},
+      {"norm.bias", {16}},       {"head.weight", {8, 16}},   {"head.bias", {8}}};
+  for (const char* block : {"blocks.0.", "blocks.1."})
+    for (const auto& [name, shape] : std::map<std::string, Shape>{{"norm1.weight", {16}},
+                                                                  {"norm1.bias", {16}},
+                                                                  {"attn.qkv.weight", {48, 16}},
+                                                                  {"attn.qkv.bias", {48}},
+                                                                  {"attn.proj.weight", {16, 16}},
+                                                                  {"attn.proj.bias", {16}},
+                                                                  {"norm2.weight", {16}},
+                                                                  {"norm2.bias", {16}},
+                                                                  {"mlp.fc1.weight", {64, 16}},
+                                                                  {"mlp.fc1.bias", {64}},
+                                                                  {"mlp.fc2.weight", {16, 64}},
+                                                                  {"mlp.fc2.bias", {16}}})
+      all[block + name] = shape;
+  return all;
+}
+
+TEST_F(WeightsTest, ClipsImageTowerOfTimm) {
+  const ClipViT model = small_clip(1, 5, 64);
+  save_weights(path("timm.safetensors"), model, "timm");
+  const NamedTensors file = read_safetensors(path("timm.safetensors")).tensors;
+  std::map<std::string, Shape> shapes;
+  for (const auto& [name, t] : file) shapes[name] = t.shape();
+  EXPECT_EQ(shapes, timms_tower());
+  EXPECT_EQ(file.at("head.bias").to_vector<float>(), std::vector<float>(8, 0.f));
+  EXPECT_EQ(file.at("head.weight").to_vector<float>(), model.state().at("proj.weight").to_vector<float>());
+
+  const Weights w = read_weights(path("timm.safetensors"));
+  EXPECT_EQ(w.family, "clip");
+  EXPECT_EQ(w.scheme, "timm");
+  EXPECT_EQ(w.config.height, 64);
+  EXPECT_EQ(w.config.classes, 0);
+  EXPECT_EQ(w.unused, std::vector<std::string>{"head.bias"});
+  EXPECT_EQ(w.unexpected, std::vector<std::string>{});
+  ClipViT other = small_clip(2, 5, 64);
+  State expected = model.state();
+  for (const char* name : {"head.weight", "head.bias"}) expected[name] = clone(other.state()).at(name);
+  EXPECT_EQ(load_weights(w, other),
+            (std::vector<std::string>{"the classifier stays the model's own, for 5 classes: the file has none"}));
+  expect_same(other.state(), expected);
+
+  // A projection with a bias is another function, and a classifier no projection.
+  State s = file;
+  s["head.bias"] = full({8}, 0.5);
+  write_safetensors(path("bias.safetensors"), s);
+  EXPECT_ERROR(load_weights(read_weights(path("bias.safetensors")), other),
+               "unexpected (1): head.bias (which is not zero)");
+  s["head.bias"] = zeros({5});
+  s["head.weight"] = zeros({5, 16});
+  write_safetensors(path("classes.safetensors"), s);
+  EXPECT_ERROR(load_weights(read_weights(path("classes.safetensors")), other),
+               "misshapen (1): head.weight: expected [8, 16], got [5, 16]");
+  expect_same(other.state(), expected);
+  ViT vit = small_vit(1);
+  EXPECT_ERROR(load_weights(w, vit), "holds a clip with names of timm, expected vit_b_16");
+}
+
 TEST_F(WeightsTest, FilesHavePyTorchsLayoutAndCounters) {
   const ResNet model = small_resnet(3);
   save_weights(path("layout.safetensors"), model, "hf");

@@ -15,7 +15,7 @@
 //
 // The head is an ordinary linear layer once it is made, so that it is trained, frozen or probed as any other.
 //
-// Names: ViT's (timm's), and OpenAI's for the same:
+// Names: ViT's (timm's, which calls the projection head), and OpenAI's for the same:
 //
 //   cls_token                [1, 1, D]        visual.class_embedding [D]
 //   pos_embed                [1, 1 + T, D]    visual.positional_embedding [1 + T, D]

@@ -39,6 +39,12 @@ Tensor in_our_form(Form form, const Tensor& t) {
   return t;
 }
 
+bool all_zero(const Tensor& t) {
+  if (!is_float(t.dtype())) return false;
+  const std::vector<float> values = t.to_vector<float>();
+  return std::all_of(values.begin(), values.end(), [](float v) { return v == 0; });
+}
+
 struct Found {
   const Scheme* scheme = nullptr;
   std::string prefix;
@@ -199,6 +205,13 @@ Weights recognise(WeightFile file) {
       continue;
     }
     const TheirName ours = our_name(scheme, whole);
+    if (ours.form == Form::zeros) {
+      if (all_zero(tensor))
+        w.unused.push_back(name);
+      else
+        w.unexpected.push_back(name + " (which is not zero)");
+      continue;
+    }
     std::vector<Weights::Piece>& pieces = w.pieces[ours.name];
     if (pieces.empty()) pieces.resize(static_cast<size_t>(ours.pieces));
     const auto i = static_cast<size_t>(ours.piece);

@@ -38,6 +38,13 @@ constexpr NameRule kTorchvisionViT[] = {
     {"head.*", "heads.head.*"},
 };
 
+// Its CLIP towers end in the projection, as a classifier of 512 classes whose bias is zero.
+constexpr NameRule kTimmClip[] = {
+    {"proj.weight", "head.weight"},
+    {"proj.bias", "head.bias", Form::zeros},
+    {"**", "**"},
+};
+
 constexpr NameRule kHfViT[] = {
     {"patch_embed.proj.*", "vit.embeddings.patch_embeddings.projection.*"},
     {"cls_token", "vit.embeddings.cls_token"},
@@ -168,6 +175,8 @@ const std::vector<Scheme>& schemes() {
        kTorchvisionViT,
        {},
        {}},
+      // Before "vit", whose anchor these files have as well.
+      {"timm", "clip", {"norm_pre.weight"}, "", kTimmClip, {}, {"head.*"}},
       {"timm", "vit", {"blocks.0.attn.qkv.weight"}, "", kSame, {}, {}},
       {"hf",
        "vit",
@@ -262,6 +271,12 @@ State to_theirs(const Scheme& scheme, const State& ours) {
       theirs = theirs.reshape(theirs.size(1) == 1 ? Shape{theirs.size(2)} : Shape{theirs.size(1), theirs.size(2)});
     const int64_t rows = names.size() == 1 ? 0 : theirs.size(0) / std::ssize(names);
     for (const TheirName& n : names) all[n.name] = names.size() == 1 ? theirs : theirs.narrow(n.piece * rows, rows);
+    if (constexpr std::string_view weight = "weight"; name.ends_with(weight)) {
+      const std::string bias = name.substr(0, name.size() - weight.size()) + "bias";
+      const std::vector<TheirName> beside = their_names(scheme, bias);
+      if (!beside.empty() && beside.front().form == Form::zeros)
+        all[beside.front().name] = zeros({theirs.size(0)}, theirs.dtype());
+    }
     if (constexpr std::string_view variance = "running_var"; name.ends_with(variance)) {
       const std::string& n = names.front().name;
       all[n.substr(0, n.size() - variance.size()) + "num_batches_tracked"] = zeros({}, DType::i64);

@@ -4,6 +4,7 @@
 //   torchvision   resnet   layer1.0.conv1.weight                     timm's are the same, and holt's
 //                 vit      encoder.layers.encoder_layer_0.self_attention.in_proj_weight
 //   timm          vit      blocks.0.attn.qkv.weight                  holt's are the same
+//                 clip     the same, and norm_pre.weight; the projection is called head
 //   hf            resnet   resnet.encoder.stages.0.layers.0.layer.0.convolution.weight
 //                 vit      vit.encoder.layer.0.attention.attention.query.weight
 //                 clip     vision_model.encoder.layers.0.self_attn.q_proj.weight
@@ -34,6 +35,7 @@ enum class Form {
   same,
   flat,        ///< without the leading axes of size 1 that ours of three axes has
   transposed,  ///< of two axes
+  zeros,       ///< a bias that ours has not: theirs has it, and it is zero
 };
 
 struct NameRule {
@@ -78,7 +80,7 @@ Tensor to_their_layout(const Tensor& ours);
 Tensor to_our_layout(const Tensor& theirs);
 
 /// A state under the scheme's names and in its layout, with a num_batches_tracked (0) beside every running_var, as
-/// PyTorch's modules have it. Error if a name has no rule.
+/// PyTorch's modules have it, and the zeros that the rules name. Error if a name has no rule.
 State to_theirs(const Scheme& scheme, const State& ours);
 
 }  // namespace holt::nn

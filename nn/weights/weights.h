@@ -42,8 +42,9 @@ struct Weights {
     Tensor tensor;
   };
   std::map<std::string, std::vector<Piece>> pieces = {};
-  std::vector<std::string> unexpected = {};  ///< names in the file that the scheme does not know
-  std::vector<std::string> unused = {};      ///< outside the prefix, or known to be of no use: num_batches_tracked
+  /// Names in the file that the scheme does not know, and biases that it says are zero and that are not.
+  std::vector<std::string> unexpected = {};
+  std::vector<std::string> unused = {};  ///< outside the prefix, or known to be of no use: num_batches_tracked
 };
 
 /// Finds scheme, prefix, family and model. Error, with some of the file's names, if it is none that is known.
@@ -63,7 +64,7 @@ std::vector<std::string> load_weights(const Weights& weights, Model& model, bool
 /// family has no such scheme.
 void save_weights(const std::string& path, const Model& model, const std::string& scheme, const Metadata& extra = {});
 
-/// "resnet", "vit", or "" for models that only holt has.
+/// "resnet", "vit", "clip", or "" for models that only holt has.
 std::string family_of(const ModelConfig& config);
 /// The schemes of a family, as a list for messages: "torchvision, timm, hf".
 std::string scheme_names(std::string_view family);

@@ -55,6 +55,9 @@ def clip(name, library, classes):
         import open_clip
 
         return ZeroShot(open_clip.create_model(f"ViT-B-{patch}-quickgelu"), lambda m, x: m.encode_image(x), classes)
+    if library == "timm":
+        tower = timm.create_model(f"vit_base_patch{patch}_clip_quickgelu_224", num_classes=512)
+        return ZeroShot(tower, lambda m, x: m(x), classes, zeros=["head.bias"])
     import transformers
 
     vision = dict(hidden_size=768, intermediate_size=3072, num_hidden_layers=12, num_attention_heads=12, patch_size=patch)
@@ -78,11 +81,12 @@ class Logits(torch.nn.Module):
 
 
 class ZeroShot(torch.nn.Module):
-    """CLIP's image tower and the embeddings of classes, which the counter makes: s·cos(image, class)."""
+    """CLIP's image tower and the embeddings of classes, which the counter makes: s·cos(image, class). `zeros` are what is zero
+    in all files of such towers."""
 
-    def __init__(self, tower, embed, classes):
+    def __init__(self, tower, embed, classes, zeros=()):
         super().__init__()
-        self.hf, self.embed = tower, embed
+        self.hf, self.embed, self.zeros = tower, embed, zeros
         self.scale = 50.0
         self.register_buffer("classes", torch.from_numpy(counter.weight("class_embeddings", (classes, 512))))
 
@@ -122,7 +126,9 @@ def fill(model):
     """Weights from the counter, by the library's own names."""
     with torch.no_grad():
         for name, t in inner(model).state_dict().items():
-            if t.is_floating_point():
+            if name in getattr(model, "zeros", ()):
+                t.zero_()
+            elif t.is_floating_point():
                 t.copy_(torch.from_numpy(np.asarray(counter.weight(name, tuple(t.shape)))))
     return model
 

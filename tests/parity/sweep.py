@@ -37,8 +37,10 @@ LOGITS = [
     ("vit_l_16", "torchvision", "pth"),
     ("clip_vit_b_16", "hf_image", "safetensors"),
     ("clip_vit_b_16", "open_clip", "pth"),
+    ("clip_vit_b_16", "timm", "safetensors"),
     ("clip_vit_b_32", "hf_both", "safetensors"),
     ("clip_vit_b_32", "open_clip", "safetensors"),
+    ("clip_vit_b_32", "timm", "pth"),
 ]
 LARGE = {"vit_l_16", "vit_b_32", "resnet101"}
 CLIP_CLASSES = 20
