@@ -7,6 +7,7 @@
 #include "kernels/onednn.h"
 #include "kernels/via_float.h"
 #include "kernels/weight_sums.h"
+#include "kernels/winograd.h"
 
 namespace holt {
 namespace {
@@ -88,6 +89,16 @@ bool weights_by_product(const Conv2d& p) {
   return pointwise && (std::is_same_v<T, float> ? pixels <= 14 * 14 || p.cout >= 4 * p.cin : pixels <= 28 * 28);
 }
 
+// Winograd's way takes float, and bf16 through float.
+template <class T>
+inline constexpr bool kWinograd = std::is_same_v<T, float> || std::is_same_v<T, bf16>;
+
+template <class T>
+bool by_winograd(const Conv2d& p, winograd::Pass pass) {
+  if constexpr (kWinograd<T>) return winograd::suits<T>(p, pass);
+  return false;
+}
+
 }  // namespace
 
 template <class B, class T>
@@ -98,6 +109,11 @@ void conv2d_forward(B cpu, Conv2d p, const T* x, const T* w, const T* bias, T* y
   } else if (p.w_size() == 0) {  // no input channels: what is left is the bias
     for (int64_t i = 0; i < p.y_size(); ++i)
       y[i] = bias ? (p.relu ? T(relu_of(float(bias[i % p.cout]))) : bias[i % p.cout]) : T(0);
+  } else if (by_winograd<T>(p, winograd::Pass::forward)) {
+    if constexpr (kWinograd<T>) {
+      const Widened shift(p.cout, bias);
+      winograd::conv2d_forward<T>(p, x, w, {.shift = shift, .relu = p.relu}, y);
+    }
   } else if (onednn::computes(dtype_of<T>)) {
     onednn::conv2d_forward(dtype_of<T>, p, x, w, bias, y);
   } else if constexpr (!std::is_same_v<T, float>) {
@@ -115,6 +131,8 @@ void conv2d_backward_data(B cpu, Conv2d p, const T* dy, const T* w, T* dx) {
     backward_data_f64(p, dy, w, dx);
   } else if (p.y_size() == 0) {
     std::fill_n(dx, p.x_size(), T(0));
+  } else if (by_winograd<T>(p, winograd::Pass::backward_data)) {
+    if constexpr (kWinograd<T>) winograd::conv2d_backward_data(p, dy, w, dx);
   } else if (onednn::computes(dtype_of<T>)) {
     onednn::conv2d_backward_data(dtype_of<T>, p, dy, w, dx);
   } else if constexpr (!std::is_same_v<T, float>) {
@@ -132,6 +150,8 @@ void conv2d_backward_weights(B cpu, Conv2d p, const T* dy, const T* x, T* dw) {
     backward_weights_f64(p, dy, x, dw);
   } else if (p.n == 0) {
     std::fill_n(dw, p.w_size(), T(0));
+  } else if (by_winograd<T>(p, winograd::Pass::backward_weights)) {
+    if constexpr (kWinograd<T>) winograd::conv2d_backward_weights(p, dy, x, dw);
   } else if (onednn::computes(dtype_of<T>)) {
     if constexpr (std::is_same_v<T, float> || std::is_same_v<T, bf16>) {
       if (weights_by_product<T>(p))
@@ -148,6 +168,18 @@ void conv2d_backward_weights(B cpu, Conv2d p, const T* dy, const T* x, T* dw) {
     rdw.store();
   }
 }
+
+template <class T>
+void conv2d_affine(Cpu, Conv2d p, const T* x, const T* w, const float* scale, const float* shift, const T* residual,
+                   T* y) {
+  if (winograd::suits<T>(p, winograd::Pass::forward))
+    winograd::conv2d_forward<T>(p, x, w, {scale, shift, residual, p.relu}, y);
+  else
+    onednn::conv2d_affine(dtype_of<T>, p, x, w, scale, shift, residual, y);
+}
+
+template void conv2d_affine(Cpu, Conv2d, const float*, const float*, const float*, const float*, const float*, float*);
+template void conv2d_affine(Cpu, Conv2d, const bf16*, const bf16*, const float*, const float*, const bf16*, bf16*);
 
 #define INSTANTIATE(T)                                                         \
   template void conv2d_forward(Cpu, Conv2d, const T*, const T*, const T*, T*); \

@@ -12,7 +12,9 @@
 // flops a byte in float: bound by arithmetic; first layers (Cin = 1, 3), 1×1 ones of few
 // channels and depthwise ones (9 flops an element) by memory.
 // Numerics: sums in acc_t<T>, rounded once. dw sums N·OH·OW terms: on GPUs in pieces, whose sums are added in order.
-// The gradient of the bias is bias_activation_backward's. On cuda, rung "vendor": cuDNN (kernels/cuda/cudnn.h).
+// The gradient of the bias is bias_activation_backward's. On cpu: oneDNN, kernels/weight_sums.h, and for most 3×3
+// windows kernels/winograd.h, which multiplies less often than the definition. On cuda, rung "vendor": cuDNN
+// (kernels/cuda/cudnn.h).
 #pragma once
 #include "kernels/device.h"
 #include "kernels/rungs.h"
@@ -56,5 +58,11 @@ void conv2d_backward_data(B, Conv2d, const T* dy, const T* w, T* dx);
 /// dw ← dy, x
 template <class B, class T>
 void conv2d_backward_weights(B, Conv2d, const T* dy, const T* x, T* dw);
+
+/// y ← relu?(scale[o]·(x∗w) + shift[o] + residual?), what a frozen batch norm makes of it: all in float, rounded once.
+/// relu is p's; residual is like y, or null. T: those of float and bf16 that onednn::computes(). No size is zero.
+template <class T>
+void conv2d_affine(Cpu, Conv2d, const T* x, const T* w, const float* scale, const float* shift, const T* residual,
+                   T* y);
 
 }  // namespace holt

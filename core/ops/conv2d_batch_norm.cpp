@@ -55,8 +55,11 @@ Tensor conv2d_batch_norm(const Tensor& x, const Tensor& w, Conv2dOptions options
     scale.data<float>()[o] = static_cast<float>(s);
     shift.data<float>()[o] = static_cast<float>(bias[o] - mean[o] * s);
   }
-  onednn::conv2d_affine(x.dtype(), p, x.raw(), w.raw(), scale.data<float>(), shift.data<float>(),
-                        residual ? residual.raw() : nullptr, y.raw());
+  const auto run = [&]<class T>(T) {
+    conv2d_affine(Cpu{}, p, x.data<T>(), w.data<T>(), scale.data<float>(), shift.data<float>(),
+                  residual ? residual.data<T>() : nullptr, y.data<T>());
+  };
+  x.dtype() == DType::f32 ? run(float{}) : run(bf16{});
   return record("conv2d_batch_norm", {x, w, residual}, y, nullptr);
 }
 

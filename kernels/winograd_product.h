@@ -1,0 +1,96 @@
+// What the passes of winograd.h share: the matrix product of one place of the tiles, and the weights' transform.
+#pragma once
+#include "kernels/memory.h"
+#include "kernels/parallel.h"
+#include "kernels/winograd_transforms.h"
+
+namespace holt::winograd {
+
+inline constexpr int kRows = kLanes == 16 ? 12 : 6, kVectors = 2;  // sums in registers: 24 of 32, or 12 of 16
+inline constexpr int64_t kColumns = kLanes * kVectors;             // output channels of a panel of U
+
+/// U of one panel of output channels: [36][channels][kColumns].
+inline Planes weight_planes(int64_t channels) { return {channels, kColumns, kColumns}; }
+
+/// Memory of their own for all threads that a parallel_for may have, taken at once: a step asks for the same however
+/// its threads run.
+class Rooms {
+ public:
+  explicit Rooms(int64_t size)
+      : size_((size + kLanes - 1) / kLanes * kLanes),
+        level_(omp_get_level()),
+        memory_(Cpu{}, static_cast<size_t>(omp_get_max_threads() * size_) * sizeof(float)) {}
+  /// The calling thread's.
+  float* own() const { return memory_.as<float>() + (omp_get_level() > level_ ? omp_get_thread_num() : 0) * size_; }
+
+ private:
+  int64_t size_;
+  int level_;
+  Workspace memory_;
+};
+
+/// m[kRows][kColumns] = v[kRows][channels]·u[channels][kColumns]; channel c of row r is at v[c / kLanes·panel +
+/// r·kLanes
+/// + c % kLanes]. For each channel two loads of u and twelve of v for 24 multiply-adds.
+inline void product(int64_t channels, const float* v, int64_t panel, const float* u, float* m) {
+  Vec sums[kRows][kVectors];
+#pragma GCC unroll 12
+  for (int r = 0; r < kRows; ++r)
+#pragma GCC unroll 2
+    for (int q = 0; q < kVectors; ++q) sums[r][q] = Vec{};
+  for (int64_t c = 0; c < channels; c += kLanes, v += panel)
+    for (int64_t k = 0; k < kLanes; ++k, u += kColumns) {
+      Vec columns[kVectors];
+#pragma GCC unroll 2
+      for (int q = 0; q < kVectors; ++q) columns[q] = load(u + q * kLanes);
+#pragma GCC unroll 12
+      for (int r = 0; r < kRows; ++r)
+#pragma GCC unroll 2
+        for (int q = 0; q < kVectors; ++q) sums[r][q] += v[r * kLanes + k] * columns[q];
+    }
+#pragma GCC unroll 12
+  for (int r = 0; r < kRows; ++r)
+#pragma GCC unroll 2
+    for (int q = 0; q < kVectors; ++q) store(m + r * kColumns + q * kLanes, sums[r][q]);
+}
+
+/// Weights [cout][3][3][cin] as a pass reads them: from `in` to `out` channels. Turned (for the data gradient) these
+/// are cout and cin, and the window stands on its head.
+template <class T>
+struct WeightSource {
+  const T* w;
+  int64_t cin, cout;
+  bool turned;
+};
+
+/// U of input channels [c, c + kLanes) and output channels [o, o + kColumns), into their panel.
+template <class T>
+void transform_weights(const WeightSource<T>& from, int64_t o, int64_t c, float* panel) {
+  constexpr int kTaps = kWindow * kWindow;
+  alignas(64) float window[kTaps][kLanes][kColumns];  // [tap][input][output]
+  if (from.turned) {
+    for (int64_t k = 0; k < kLanes; ++k)
+      for (int tap = 0; tap < kTaps; ++tap) {
+        const T* const row = from.w + ((c + k) * kTaps + kTaps - 1 - tap) * from.cin + o;
+        for (int q = 0; q < kVectors; ++q) store(window[tap][k] + q * kLanes, load(row + q * kLanes));
+      }
+  } else {
+    for (int64_t j = 0; j < kColumns; ++j)
+      for (int tap = 0; tap < kTaps; ++tap) {
+        const T* const row = from.w + ((o + j) * kTaps + tap) * from.cin + c;
+        for (int64_t k = 0; k < kLanes; ++k) window[tap][k][j] = float(row[k]);
+      }
+  }
+  const int64_t plane = weight_planes(from.turned ? from.cout : from.cin).plane();
+  for (int64_t k = 0; k < kLanes; ++k)
+    for (int q = 0; q < kVectors; ++q) {
+      Vec taps[kWindow][kWindow], u[kIn][kIn];
+#pragma GCC unroll 9
+      for (int tap = 0; tap < kTaps; ++tap) taps[tap / kWindow][tap % kWindow] = load(window[tap][k] + q * kLanes);
+      both_ways<weight_transform>(taps, u);
+#pragma GCC unroll 36
+      for (int i = 0; i < kPlaces; ++i) store(panel + i * plane + (c + k) * kColumns + q * kLanes, u[i / kIn][i % kIn]);
+    }
+}
+
+}  // namespace holt::winograd

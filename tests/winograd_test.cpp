@@ -1,0 +1,170 @@
+// Winograd's convolutions: the numbers of the definition in double, to the tolerance that every convolution is held to
+// (tests/harness), for all ways of sharing the work; the same bits for any number of threads.
+#include "kernels/winograd.h"
+
+#include <gtest/gtest.h>
+#include <omp.h>
+
+#include <cmath>
+#include <cstdlib>
+#include <cstring>
+#include <vector>
+
+#include "kernels/dtype.h"
+#include "kernels/philox.h"
+#include "tests/harness/expect_error.h"
+
+namespace holt {
+namespace {
+
+using winograd::Pass;
+
+template <class T>
+std::vector<T> values(int64_t n, uint64_t stream) {
+  std::vector<T> v(static_cast<size_t>(n));
+  for (int64_t i = 0; i < n; ++i) v[static_cast<size_t>(i)] = T(uniform01(philox(5, stream, i).v[0]) - 0.5f);
+  return v;
+}
+
+template <class T>
+std::vector<double> exact(const std::vector<T>& v) {
+  std::vector<double> to;
+  for (const T& x : v) to.push_back(double(float(x)));
+  return to;
+}
+
+struct Threads {
+  explicit Threads(int n) { omp_set_num_threads(n); }
+  ~Threads() { omp_set_num_threads(before); }
+  int before = omp_get_max_threads();
+};
+
+// The largest error in units of what harness/check.cpp allows.
+template <class T>
+double error(const std::vector<T>& got, const std::vector<double>& want, int64_t terms) {
+  double squares = 0, worst = 0;
+  for (double w : want) squares += w * w;
+  const double rms = std::sqrt(squares / static_cast<double>(want.size()));
+  const double relative = 2 * epsilon(dtype_of<T>) + 8 * std::sqrt(static_cast<double>(terms)) * epsilon(DType::f32);
+  for (size_t i = 0; i < want.size(); ++i) {
+    const double e = std::abs(double(float(got[i])) - want[i]) / (relative * std::max(std::abs(want[i]), rms));
+    if (!(e <= worst)) worst = e;  // NaN stays
+  }
+  return worst;
+}
+
+// One shape in T: operands, and what the three passes make of them.
+template <class T>
+struct Problem {
+  explicit Problem(const Conv2d& shape)
+      : p(shape),
+        x(values<T>(p.x_size(), 1)),
+        w(values<T>(p.w_size(), 2)),
+        bias(values<T>(p.cout, 3)),
+        dy(values<T>(p.y_size(), 4)),
+        y(dy.size()),
+        dx(x.size()),
+        dw(w.size()) {
+    conv2d_forward(Cpu{}, p, x.data(), w.data(), bias.data(), y.data());
+    conv2d_backward_data(Cpu{}, p, dy.data(), w.data(), dx.data());
+    conv2d_backward_weights(Cpu{}, p, dy.data(), x.data(), dw.data());
+  }
+  Conv2d p;
+  std::vector<T> x, w, bias, dy, y, dx, dw;
+};
+
+template <class T>
+void expect_right(const Conv2d& p) {
+  for (Pass pass : {Pass::forward, Pass::backward_data, Pass::backward_weights})
+    ASSERT_TRUE(winograd::suits<float>(p, pass));
+  const Problem<T> got(p);
+  std::vector<double> y(got.y.size()), dx(got.dx.size()), dw(got.dw.size());
+  const std::vector<double> x = exact(got.x), w = exact(got.w), dy = exact(got.dy), bias = exact(got.bias);
+  conv2d_forward(Cpu{}, p, x.data(), w.data(), bias.data(), y.data());
+  conv2d_backward_data(Cpu{}, p, dy.data(), w.data(), dx.data());
+  conv2d_backward_weights(Cpu{}, p, dy.data(), x.data(), dw.data());
+  EXPECT_LE(error(got.y, y, 9 * p.cin + 1), 1);
+  EXPECT_LE(error(got.dx, dx, 9 * p.cout), 1);
+  EXPECT_LE(error(got.dw, dw, p.n * p.out_h() * p.out_w()), 1);
+  for (int n : {1, 2, 3, 4}) {
+    const Threads threads(n);
+    const Problem<T> again(p);
+    EXPECT_EQ(std::memcmp(again.y.data(), got.y.data(), got.y.size() * sizeof(T)), 0) << n << " threads";
+    EXPECT_EQ(std::memcmp(again.dx.data(), got.dx.data(), got.dx.size() * sizeof(T)), 0) << n << " threads";
+    EXPECT_EQ(std::memcmp(again.dw.data(), got.dw.data(), got.dw.size() * sizeof(T)), 0) << n << " threads";
+  }
+}
+
+Conv2d same(int64_t n, int64_t h, int64_t w, int64_t cin, int64_t cout) {
+  return {n, h, w, cin, cout, 3, 3, 1, 1, 1, 1};
+}
+
+class Shapes : public testing::TestWithParam<Conv2d> {};
+TEST_P(Shapes, F32) { expect_right<float>(GetParam()); }
+TEST_P(Shapes, Bf16) { expect_right<bf16>(GetParam()); }
+INSTANTIATE_TEST_SUITE_P(Winograd, Shapes,
+                         testing::Values(same(1, 16, 16, 32, 32),   // whole tiles only, by channels
+                                         same(16, 7, 7, 32, 96),    // a row and a column beyond the image
+                                         same(9, 22, 21, 32, 64),   // by tiles; weight gradients in two parts
+                                         same(1, 14, 15, 128, 32),  //
+                                         same(1, 3, 64, 32, 32),    // one row of tiles, higher than the image
+                                         Conv2d{2, 9, 40, 64, 32, 3, 3, 1, 1, 0, 2},  // padding per axis: none and full
+                                         Conv2d{5, 24, 24, 32, 32, 3, 3, 1, 1, 2, 0}),  //
+                         [](const auto& info) { return "shape" + std::to_string(info.index); });
+
+TEST(Winograd, EpilogueIsThatOfTheDirectConvolution) {
+  const Conv2d shape = same(2, 15, 13, 32, 64);
+  for (bool relu : {false, true})
+    for (bool residual : {false, true}) {
+      Conv2d p = shape;
+      p.relu = relu;
+      const auto x = values<float>(p.x_size(), 1), w = values<float>(p.w_size(), 2), r = values<float>(p.y_size(), 3),
+                 scale = values<float>(p.cout, 4), shift = values<float>(p.cout, 5);
+      std::vector<float> y(r.size());
+      conv2d_affine(Cpu{}, p, x.data(), w.data(), scale.data(), shift.data(), residual ? r.data() : nullptr, y.data());
+      std::vector<double> want(y.size());
+      const auto x64 = exact(x), w64 = exact(w);
+      conv2d_forward(Cpu{}, shape, x64.data(), w64.data(), static_cast<const double*>(nullptr), want.data());
+      for (size_t i = 0; i < want.size(); ++i) {
+        const size_t o = i % 64;
+        want[i] = scale[o] * want[i] + shift[o] + (residual ? r[i] : 0);
+        if (relu) want[i] = std::max(want[i], 0.0);
+      }
+      EXPECT_LE(error(y, want, 9 * p.cin + 2), 1) << "relu " << relu << ", residual " << residual;
+    }
+}
+
+TEST(Winograd, TakesNothingElse) {
+  const auto suits = [](Conv2d p) { return winograd::suits<float>(p, Pass::forward); };
+  const Conv2d good = same(1, 16, 16, 32, 32);
+  EXPECT_TRUE(suits(good));
+  for (const auto& change : std::vector<void (*)(Conv2d&)>{
+           [](Conv2d& p) { p.kh = p.kw = 5; }, [](Conv2d& p) { p.kw = 1; }, [](Conv2d& p) { p.stride_h = 2; },
+           [](Conv2d& p) { p.dilation_w = 2; }, [](Conv2d& p) { p.groups = 2; }, [](Conv2d& p) { p.pad_h = 3; },
+           [](Conv2d& p) { p.cin = 24; }, [](Conv2d& p) { p.cout = 40; }, [](Conv2d& p) { p.h = 8; }}) {
+    Conv2d p = good;
+    change(p);
+    EXPECT_FALSE(suits(p));
+  }
+}
+
+struct Variable {
+  explicit Variable(const char* value) { setenv("HOLT_WINOGRAD", value, 1); }
+  ~Variable() { unsetenv("HOLT_WINOGRAD"); }
+};
+
+TEST(Winograd, IsSwitchedByTheEnvironment) {
+  const Conv2d p = same(1, 16, 16, 32, 32);
+  {
+    const Variable off("0");
+    EXPECT_FALSE(winograd::suits<float>(p, Pass::forward));
+  }
+  {
+    const Variable wrong("no");
+    EXPECT_ERROR(winograd::suits<float>(p, Pass::forward), "HOLT_WINOGRAD: expected 0");
+  }
+  EXPECT_TRUE(winograd::suits<float>(p, Pass::forward));
+}
+
+}  // namespace
+}  // namespace holt
