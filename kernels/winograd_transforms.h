@@ -148,6 +148,13 @@ class Window {
       column_inside_[i] = b >= 0 && b < w;
     }
   }
+  /// Asks for channels [c, c + kLanes) of the columns from `from` on, which the tile before does not have.
+  void fetch(int64_t c, int from) const {
+#pragma GCC unroll 6
+    for (int r = 0; r < Size; ++r)
+#pragma GCC unroll 6
+      for (int s = from; s < Size; ++s) __builtin_prefetch(rows_[r] + columns_[s] + c);
+  }
   /// Channels [c, c + kLanes) of all pixels.
   void read(int64_t c, Vec (&d)[Size][Size]) const {
     if (inside_) {

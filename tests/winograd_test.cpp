@@ -138,6 +138,7 @@ TEST(Winograd, TakesNothingElse) {
   const auto suits = [](Conv2d p) { return winograd::suits<float>(p, Pass::forward); };
   const Conv2d good = same(1, 16, 16, 32, 32);
   EXPECT_TRUE(suits(good));
+  EXPECT_FALSE(winograd::suits<bf16>(good, Pass::forward));  // its direct product is faster
   for (const auto& change : std::vector<void (*)(Conv2d&)>{
            [](Conv2d& p) { p.kh = p.kw = 5; }, [](Conv2d& p) { p.kw = 1; }, [](Conv2d& p) { p.stride_h = 2; },
            [](Conv2d& p) { p.dilation_w = 2; }, [](Conv2d& p) { p.groups = 2; }, [](Conv2d& p) { p.pad_h = 3; },
