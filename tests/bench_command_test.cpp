@@ -90,6 +90,11 @@ TEST(BenchModel, SaysWhatItMeasured) {
   EXPECT_EQ(r.code, 0) << r.err;
   for (const char* part : {"peaks now", "images/s", "% of the peak", "where the step's time goes", "linear, backward"})
     EXPECT_HAS(r.out, part);
+  EXPECT_EQ(r.out.find("Winograd"), std::string::npos);
+  const test::Result convolutions =
+      bench({"model", "--model", "resnet8", "--steps", "1", "--batch", "1", "--inference"});
+  EXPECT_EQ(convolutions.code, 0) << convolutions.err;
+  EXPECT_HAS(convolutions.out, "by the definition; Winograd's");
 }
 
 TEST(BenchModel, RefusesWhatItCannotMeasure) {
