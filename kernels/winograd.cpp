@@ -1,11 +1,10 @@
 // The forward pass and, with w turned, the data gradient. Two orders of work:
 //
-//   by tiles      many tiles: a thread takes a block of them through all three steps, so that V and M stay in its
-//   cache;
-//                 U is made before
-//   by channels   few tiles, many channels: U would not even fit the outermost cache. All share V, each thread makes
-//   and
-//                 uses U for its own output channels
+//   by tiles      where there are many. U is made first; then each thread takes blocks of tiles through all three
+//   steps,
+//                 and V and M stay in its cache
+//   by channels   where U would not even fit the outermost cache. All threads make V; then each makes and uses U for
+//                 output channels of its own
 #include "kernels/winograd.h"
 
 #include <limits>

@@ -13,8 +13,8 @@
 // The three transforms are polynomials evaluated at 0, ±√½, ±√2 and ∞ (winograd_transforms.h), points whose products
 // are 1, so that no coefficient grows.
 //
-// Flops: 4 (2.25·16/9) times fewer multiplications than conv2d.h counts, less where 4 does not divide the output (at
-// 14² and 7² 3.06 times fewer), and about 40 additions per element of V and M. Bytes: V and M stay in the second-level
+// Flops: a quarter of the multiplications that conv2d.h counts, more where 4 does not divide the output (at 14² and 7²
+// a third), and some four additions per element of V and M. Bytes: V and M stay in the second-level
 // cache (blocks of tiles); U is 4·|w|. Numerics: always in float, bf16 being widened as it comes and rounded as it
 // goes; the largest error is 1.5 to 2 times a plain float sum's (docs/cpu-speed.md). The same bits for any number of
 // threads.
