@@ -1,8 +1,7 @@
 // The forward pass and, with w turned, the data gradient. Two orders of work:
 //
 //   by tiles      where there are many. U is made first; then each thread takes blocks of tiles through all three
-//   steps,
-//                 and V and M stay in its cache
+//                 steps, and V and M stay in its cache
 //   by channels   where U would not even fit the outermost cache. All threads make V; then each makes and uses U for
 //                 output channels of its own
 #include "kernels/winograd.h"
