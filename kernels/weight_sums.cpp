@@ -32,7 +32,7 @@ using Step = std::conditional_t<std::is_same_v<T, float>, float, Pair>;
 
 constexpr int64_t kRows = 8;     // a tile is kRows output channels by up to three vectors of columns
 constexpr int64_t kSteps = 128;  // of a piece: 24 KiB of packed columns
-constexpr int64_t kPanels = 4;   // packed together, so that dy is read once for all
+constexpr int64_t kPanels = 12;  // for which a piece of dy, and of x, whose pixels they share, comes from afar once
 
 // The columns in vectors of 16, in panels of three; what is left over makes panels of two (or the only one of one).
 struct Panels {
@@ -165,9 +165,7 @@ inline const Pair* steps_of(int64_t pixels, int64_t channels, const bf16* dy, in
 template <class T>
 class Share {
  public:
-  static int64_t room(const Conv2d& p) {
-    return kPanels * kPanelSize + (std::is_same_v<T, float> ? 0 : kSteps * p.cout);
-  }
+  static int64_t room(const Conv2d& p) { return kPanelSize + (std::is_same_v<T, float> ? 0 : kSteps * p.cout); }
 
   Share(const Conv2d& p, const T* dy, const T* x, float* sums, int64_t o, int64_t o_end, Step<T>* room)
       : p_(p),
@@ -178,12 +176,10 @@ class Share {
         channels_(o_end - o),
         panels_(p.kh * p.kw * p.cin / kLanes),
         packed_(room),
-        dy_room_(room + kPanels * kPanelSize) {}
+        dy_room_(room + kPanelSize) {}
 
   void run(int64_t panel, int64_t last) {
-    // Many channels leave fewer panels in the second-level cache.
-    const int64_t together = std::clamp<int64_t>(2048 / channels_, 1, kPanels);
-    for (; panel < last; panel += together) group(panel, std::min(last, panel + together));
+    for (; panel < last; panel += kPanels) group(panel, std::min(last, panel + kPanels));
   }
 
  private:
@@ -197,19 +193,18 @@ class Share {
     const int64_t pixels = p_.n * p_.out_h() * p_.out_w();
     for (int64_t k = 0; k < pixels; k += kPiece) {
       const int64_t count = std::min(kPiece, pixels - k), steps = (count + kPixels<T> - 1) / kPixels<T>;
-      for (int64_t q = begin; q < end; ++q)
-        for (int64_t v = panels_.start(q); v < panels_.start(q + 1); ++v)
-          pack(p_, x_, v, k, count, panel(q - begin) + (v - panels_.start(q)) * kLanes,
-               (panels_.start(q + 1) - panels_.start(q)) * kLanes);
       const S* dy = steps_of(count, channels_, dy_ + k * p_.cout + o_, p_.cout, dy_room_);
       const int64_t stride = std::is_same_v<T, float> ? p_.cout : channels_;
-      for (int64_t q = begin; q < end; ++q)
+      for (int64_t q = begin; q < end; ++q) {
+        const int64_t vectors = panels_.start(q + 1) - panels_.start(q);
+        for (int64_t v = 0; v < vectors; ++v)
+          pack(p_, x_, panels_.start(q) + v, k, count, packed_ + v * kLanes, vectors * kLanes);
         for (int64_t o = 0; o < channels_; o += kRows)
-          tile(panels_.start(q + 1) - panels_.start(q), steps, dy + o, stride, panel(q - begin),
-               sums_ + (o_ + o) * columns + panels_.start(q) * kLanes, columns);
+          tile(vectors, steps, dy + o, stride, packed_, sums_ + (o_ + o) * columns + panels_.start(q) * kLanes,
+               columns);
+      }
     }
   }
-  S* panel(int64_t i) { return packed_ + i * kPanelSize; }
 
   const Conv2d p_;
   const T *dy_, *x_;

@@ -9,7 +9,7 @@
 // instead loads and stores its sums with every row of the image: fine at 28×28, half the speed at 7×7, and less with a
 // stride.
 //
-// Flops: as conv2d.h. Bytes: x and dy come from the outer caches once for each four panels of 48 columns. Numerics:
+// Flops: as conv2d.h. Bytes: x and dy come from the outer caches once for each twelve panels of 48 columns. Numerics:
 // sums in float over pieces of 128 pixels (256 in bf16), the pieces' sums added in order: the same bits for any number
 // of threads, each of which has its own columns or channels. bf16 is multiplied in pairs by VDPBF16PS, which takes
 // subnormal numbers for zero, as oneDNN does.
