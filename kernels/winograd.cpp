@@ -18,7 +18,6 @@ namespace holt::winograd {
 namespace {
 
 constexpr int64_t kBlock = 48;         // tiles: V and M of 64 channels are 700 KB
-constexpr int64_t kAhead = 2;          // tiles: their pixels come from beyond the cache and take about that long
 constexpr int64_t kFewTiles = 2 * 64;  // up to here by channels
 
 // A convolution as both passes see it: an image, where its windows begin, and what comes out.
@@ -37,20 +36,11 @@ struct Pass3x3 {
 // V of tiles [first, first + count), from row `at` of V on; the rows up to a multiple of kRows are 0.
 template <class T>
 void transform_input(const Pass3x3<T>& p, int64_t first, int64_t count, const Planes& planes, int64_t at, float* v) {
-  for (int64_t k = 0; k < count; ++k) {
-    const Window<kIn, T> window(p.x, p.h, p.w, p.in, Place(p.tiles, first + k, p.up, p.left));
-    const Window<kIn, T> next(p.x, p.h, p.w, p.in,
-                              Place(p.tiles, std::min(first + k + kAhead, p.tiles.count() - 1), p.up, p.left));
-    for (int64_t c = 0; c < p.in; c += kLanes) {
-      next.fetch(c, kIn - kOut);
-      Vec d[kIn][kIn], t[kIn][kIn];
-      window.read(c, d);
-      both_ways<input_transform>(d, t);
-      float* const to = v + c / kLanes * planes.panel() + (at + k) * kLanes;
-#pragma GCC unroll 36
-      for (int i = 0; i < kPlaces; ++i) store(to + i * planes.plane(), t[i / kIn][i % kIn]);
-    }
-  }
+  const auto window = [&](int64_t tile) {
+    return Window<kIn, T>(p.x, p.h, p.w, p.in, Place(p.tiles, std::min(tile, p.tiles.count() - 1), p.up, p.left));
+  };
+  for (int64_t k = 0; k < count; ++k)
+    transform_window<input_transform>(window(first + k), window(first + k + kAhead), planes, at + k, v);
   for (int64_t k = at + count; k % kRows; ++k)
     for (int64_t i = 0; i < kPlaces; ++i)
       for (int64_t c = 0; c < p.in; c += kLanes)

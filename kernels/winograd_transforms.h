@@ -125,6 +125,8 @@ struct Tiles {
   int64_t count() const { return n * down() * across(); }
 };
 
+inline constexpr int64_t kAhead = 2;  // tiles: a pixel from beyond the cache takes about that long
+
 /// The first row and column of a tile's window in its image, which may lie outside.
 struct Place {
   int64_t image, row, column;
@@ -183,5 +185,21 @@ struct Planes {
   int64_t plane() const { return rows * channels + kLanes; }
   int64_t size() const { return kPlaces * plane(); }
 };
+
+/// Row `row` of V or Z: F of all channels of a tile's window. The pixels of `next`, a window that comes soon, are asked
+/// for meanwhile: they are beyond the cache.
+template <auto F, int Size, class T>
+void transform_window(const Window<Size, T>& window, const Window<Size, T>& next, const Planes& planes, int64_t row,
+                      float* to) {
+  for (int64_t c = 0; c < planes.channels; c += kLanes) {
+    next.fetch(c, Size - kOut);
+    Vec d[Size][Size], t[kIn][kIn];
+    window.read(c, d);
+    both_ways<F>(d, t);
+    float* const at = to + c / planes.width * planes.panel() + row * planes.width + c % planes.width;
+#pragma GCC unroll 36
+    for (int i = 0; i < kPlaces; ++i) store(at + i * planes.plane(), t[i / kIn][i % kIn]);
+  }
+}
 
 }  // namespace holt::winograd

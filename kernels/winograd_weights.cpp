@@ -27,25 +27,16 @@ template <class T>
 void transform_tiles(const WeightsPass<T>& g, int64_t first, int64_t begin, int64_t end, const Planes& vp, float* v,
                      const Planes& zp, float* z) {
   const Conv2d& p = g.p;
+  const auto inputs = [&](int64_t tile) {
+    return Window<kIn, T>(g.x, p.h, p.w, p.cin, Place(g.tiles, std::min(tile, g.tiles.count() - 1), p.pad_h, p.pad_w));
+  };
+  const auto outputs = [&](int64_t tile) {
+    return Window<kOut, T>(g.dy, g.tiles.h, g.tiles.w, p.cout,
+                           Place(g.tiles, std::min(tile, g.tiles.count() - 1), 0, 0));
+  };
   for (int64_t k = begin; k < end; ++k) {
-    const Window<kIn, T> inputs(g.x, p.h, p.w, p.cin, Place(g.tiles, first + k, p.pad_h, p.pad_w));
-    for (int64_t c = 0; c < p.cin; c += kLanes) {
-      Vec d[kIn][kIn], t[kIn][kIn];
-      inputs.read(c, d);
-      both_ways<input_transform>(d, t);
-      float* const to = v + c / vp.width * vp.panel() + k * vp.width + c % vp.width;
-#pragma GCC unroll 36
-      for (int i = 0; i < kPlaces; ++i) store(to + i * vp.plane(), t[i / kIn][i % kIn]);
-    }
-    const Window<kOut, T> outputs(g.dy, g.tiles.h, g.tiles.w, p.cout, Place(g.tiles, first + k, 0, 0));
-    for (int64_t o = 0; o < p.cout; o += kLanes) {
-      Vec d[kOut][kOut], t[kIn][kIn];
-      outputs.read(o, d);
-      both_ways<output_adjoint>(d, t);
-      float* const to = z + o / zp.width * zp.panel() + k * zp.width + o % zp.width;
-#pragma GCC unroll 36
-      for (int i = 0; i < kPlaces; ++i) store(to + i * zp.plane(), t[i / kIn][i % kIn]);
-    }
+    transform_window<input_transform>(inputs(first + k), inputs(first + k + kAhead), vp, k, v);
+    transform_window<output_adjoint>(outputs(first + k), outputs(first + k + kAhead), zp, k, z);
   }
 }
 

@@ -3,29 +3,18 @@
 #include "kernels/weight_sums.h"
 
 #include <gtest/gtest.h>
-#include <omp.h>
 
 #include <cstring>
 #include <vector>
 
 #include "kernels/onednn.h"
-#include "kernels/philox.h"
+#include "tests/harness/kernel_inputs.h"
 
 namespace holt {
 namespace {
 
-template <class T>
-std::vector<T> values(int64_t n, uint64_t stream) {
-  std::vector<T> v(static_cast<size_t>(n));
-  for (int64_t i = 0; i < n; ++i) v[static_cast<size_t>(i)] = T(uniform01(philox(5, stream, i).v[0]) - 0.5f);
-  return v;
-}
-
-struct Threads {
-  explicit Threads(int n) { omp_set_num_threads(n); }
-  ~Threads() { omp_set_num_threads(before); }
-  int before = omp_get_max_threads();
-};
+using test::Threads;
+using test::values;
 
 template <class T>
 void expect_same_bits(const Conv2d& p) {

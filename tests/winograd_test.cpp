@@ -3,28 +3,23 @@
 #include "kernels/winograd.h"
 
 #include <gtest/gtest.h>
-#include <omp.h>
 
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
+#include <limits>
 #include <vector>
 
 #include "kernels/dtype.h"
-#include "kernels/philox.h"
 #include "tests/harness/expect_error.h"
+#include "tests/harness/kernel_inputs.h"
 
 namespace holt {
 namespace {
 
+using test::Threads;
+using test::values;
 using winograd::Pass;
-
-template <class T>
-std::vector<T> values(int64_t n, uint64_t stream) {
-  std::vector<T> v(static_cast<size_t>(n));
-  for (int64_t i = 0; i < n; ++i) v[static_cast<size_t>(i)] = T(uniform01(philox(5, stream, i).v[0]) - 0.5f);
-  return v;
-}
 
 template <class T>
 std::vector<double> exact(const std::vector<T>& v) {
@@ -32,12 +27,6 @@ std::vector<double> exact(const std::vector<T>& v) {
   for (const T& x : v) to.push_back(double(float(x)));
   return to;
 }
-
-struct Threads {
-  explicit Threads(int n) { omp_set_num_threads(n); }
-  ~Threads() { omp_set_num_threads(before); }
-  int before = omp_get_max_threads();
-};
 
 // The largest error in units of what harness/check.cpp allows.
 template <class T>
@@ -48,7 +37,7 @@ double error(const std::vector<T>& got, const std::vector<double>& want, int64_t
   const double relative = 2 * epsilon(dtype_of<T>) + 8 * std::sqrt(static_cast<double>(terms)) * epsilon(DType::f32);
   for (size_t i = 0; i < want.size(); ++i) {
     const double e = std::abs(double(float(got[i])) - want[i]) / (relative * std::max(std::abs(want[i]), rms));
-    if (!(e <= worst)) worst = e;  // NaN stays
+    worst = std::isnan(e) ? std::numeric_limits<double>::infinity() : std::max(worst, e);
   }
   return worst;
 }
