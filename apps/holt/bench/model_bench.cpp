@@ -225,7 +225,9 @@ int bench_model(const ModelBench& o) {
   fmt::print("images/s    {:.2f}\n", images / m.median());
   fmt::print("products    {:.1f} GFLOP an image: {:.0f} GFLOP/s, {:.1f} % of the peak\n", m.flops / images * 1e-9,
              m.flops / m.median() * 1e-9, 100 * m.flops / m.median() * 1e-9 / gflops);
-  if (std::ranges::any_of(m.lines, [](const auto& line) { return line.first.starts_with("conv2d 3×3"); }))
+  if (std::ranges::any_of(m.lines, [](const auto& line) {
+        return line.first.starts_with("conv2d") && line.first.find(" 3×3") != std::string::npos;
+      }))
     fmt::print(
         "            by the definition; Winograd's 3×3 convolutions do a third to a quarter (HOLT_WINOGRAD=0: all)\n");
   fmt::print("memory      tensors {:.0f} MB, process {:.0f} MB; blocks asked of the system in the timed steps: {}\n",
