@@ -29,10 +29,10 @@ class Rooms {
   Workspace memory_;
 };
 
-/// m[kRows][kColumns] = v[kRows][channels]·u[channels][kColumns]; channel c of row r is at v[c / kLanes·panel +
-/// r·kLanes
-/// + c % kLanes]. For each channel two loads of u and twelve of v for 24 multiply-adds. (With small_product.h's tiles,
-/// for which rows would lie whole, the forward pass was 3 to 8 % slower, the weight gradient 5 to 20 %.)
+/// m[kRows][kColumns] = v[kRows][channels]·u[channels][kColumns]. Channel c of row r is at
+/// v[c / kLanes·panel + r·kLanes + c % kLanes]. For each channel two loads of u and twelve of v for 24 multiply-adds.
+/// (With small_product.h's tiles, for which rows would lie whole, the forward pass was 3 to 8 % slower, the weight
+/// gradient 5 to 20 %.)
 inline void product(int64_t channels, const float* v, int64_t panel, const float* u, float* m) {
   Vec sums[kRows][kVectors];
 #pragma GCC unroll 12
