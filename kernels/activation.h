@@ -31,15 +31,15 @@ constexpr bool needs_input(Activation a) { return a != Activation::none && a != 
 // A: float or double.
 
 template <class A>
-HOLT_HD A relu_of(A x) {
+[[gnu::always_inline]] HOLT_HD inline A relu_of(A x) {
   return x < A(0) ? A(0) : x;  // a NaN stays NaN
 }
 template <class A>
-HOLT_HD A gelu_of(A x) {
+[[gnu::always_inline]] HOLT_HD inline A gelu_of(A x) {
   return A(0.5) * x * (A(1) + vmath::erf(x * A(0.70710678118654752440)));
 }
 template <class A>
-HOLT_HD A gelu_tanh_of(A x) {
+[[gnu::always_inline]] HOLT_HD inline A gelu_tanh_of(A x) {
   const A u = A(0.79788456080286535588) * (x + A(0.044715) * x * x * x);
   return A(0.5) * x * (A(1) + vmath::tanh(u));
 }
@@ -50,16 +50,16 @@ HOLT_HD Swish<A> swish_of(Activation a) {
 
 /// d gelu/dx and d gelu_tanh/dx: those of the unary functions, which know how to be vector code.
 template <class A>
-HOLT_HD A gelu_slope(A x) {
+[[gnu::always_inline]] HOLT_HD inline A gelu_slope(A x) {
   return GeluExact{}.slope(x);
 }
 template <class A>
-HOLT_HD A gelu_tanh_slope(A x) {
+[[gnu::always_inline]] HOLT_HD inline A gelu_tanh_slope(A x) {
   return GeluTanh{}.slope(x);
 }
 
 template <class A>
-HOLT_HD A activate(Activation a, A x) {
+[[gnu::always_inline]] HOLT_HD inline A activate(Activation a, A x) {
   switch (a) {
     case Activation::none:
       return x;
@@ -78,7 +78,7 @@ HOLT_HD A activate(Activation a, A x) {
 
 /// d activate/dx; `saved` is the output for relu, not looked at for none, else the pre-activation.
 template <class A>
-HOLT_HD A activation_slope(Activation a, A saved) {
+[[gnu::always_inline]] HOLT_HD inline A activation_slope(Activation a, A saved) {
   switch (a) {
     case Activation::none:
       return A(1);

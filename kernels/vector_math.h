@@ -162,9 +162,10 @@ HOLT_HD inline float normal_cdf(float x) {
 }
 inline double normal_cdf(double x) { return 0.5 * std::erfc(x * -0.70710678118654752440); }
 
-/// 1/(1 + e^−x), for negative x as e^x/(1 + e^x): one exponential of what is never positive serves both.
+/// 1/(1 + e^−x), for negative x as e^x/(1 + e^x): one exponential of what is never positive serves both. (A template is
+/// not inline by itself: GCC called it from some loops, which were 20 times slower then.)
 template <class T>
-HOLT_HD T sigmoid(T x) {
+[[gnu::always_inline]] HOLT_HD inline T sigmoid(T x) {
   const T t = exp_negative(x < 0 ? x : -x);
   return (x < 0 ? t : T(1)) / (T(1) + t);
 }
