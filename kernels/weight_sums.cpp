@@ -1,6 +1,7 @@
 #include "kernels/weight_sums.h"
 
 #include "kernels/narrow.h"
+#include "kernels/rooms.h"
 
 #if defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512DQ__)
 #define HOLT_TILES 1
@@ -219,20 +220,14 @@ void sum_all(const Conv2d& p, const T* dy, const T* x, float* sums) {
   const int64_t panels = Panels(p.kh * p.kw * p.cin / kLanes).count, parts = p.cout / kLanes;
   const int64_t work = std::max<int64_t>(1, static_cast<int64_t>(p.flops() / 16));  // as parallel.h counts
   const int threads = threads_for(work);
-  // Taken by the caller for all threads: a step asks for the same memory however they run.
-  const int64_t room = Share<T>::room(p);
-  const Workspace rooms(Cpu{}, static_cast<size_t>(omp_get_max_threads() * room) * sizeof(Step<T>));
-  const int level = omp_get_level();
-  const auto own_room = [&] {
-    return rooms.as<Step<T>>() + (omp_get_level() > level ? omp_get_thread_num() : 0) * room;
-  };
+  const Rooms<Step<T>> rooms(Share<T>::room(p));
   // Panels divide the packing as well, channels do not: but a few panels do not divide evenly.
   if (panels % threads == 0 || panels >= 8 * threads)
     parallel_for(panels, work / panels + 1,
-                 [&](int64_t begin, int64_t end) { Share<T>(p, dy, x, sums, 0, p.cout, own_room()).run(begin, end); });
+                 [&](int64_t begin, int64_t end) { Share<T>(p, dy, x, sums, 0, p.cout, rooms.own()).run(begin, end); });
   else
     parallel_for(parts, work / parts + 1, [&](int64_t begin, int64_t end) {
-      Share<T>(p, dy, x, sums, begin * kLanes, end * kLanes, own_room()).run(0, panels);
+      Share<T>(p, dy, x, sums, begin * kLanes, end * kLanes, rooms.own()).run(0, panels);
     });
 }
 

@@ -8,9 +8,8 @@
 
 #include <limits>
 
-#include "kernels/activation.h"
 #include "kernels/environment.h"
-#include "kernels/parallel.h"
+#include "kernels/rooms.h"
 #include "kernels/winograd_product.h"
 #include "kernels/winograd_transforms.h"
 
@@ -81,8 +80,8 @@ void multiply(const Planes& vp, const float* v, int64_t rows, int64_t channels, 
   const Planes up = weight_planes(channels);
   for (int64_t i = 0; i < kPlaces; ++i)
     for (int64_t r = 0; r < rows; r += kRows)
-      product(channels, v + i * vp.plane() + r * kLanes, vp.panel(), u + i * up.plane(),
-              m + i * mp.plane() + r * kColumns);
+      product<kRows, kLanes, 1>(channels / kLanes, kLanes, v + i * vp.plane() + r * kLanes, vp.panel(),
+                                u + i * up.plane(), false, m + i * mp.plane() + r * kColumns);
 }
 
 template <class T>
@@ -97,7 +96,7 @@ void by_tiles(const Pass3x3<T>& p, const WeightSource<T>& w, int64_t work) {
   });
   const int64_t count = p.tiles.count(), blocks = (count + kBlock - 1) / kBlock;
   const Planes vp = p.planes(kBlock), mp{vp.rows, kColumns, kColumns};
-  const Rooms rooms(vp.size() + mp.size());
+  const Rooms<float> rooms(vp.size() + mp.size());
   parallel_for(blocks, work / blocks, [&](int64_t begin, int64_t end) {
     float *const v = rooms.own(), *const m = v + vp.size();
     for (int64_t first = begin * kBlock; first < std::min(count, end * kBlock); first += kBlock) {
@@ -120,7 +119,7 @@ void by_channels(const Pass3x3<T>& p, const WeightSource<T>& w, int64_t work) {
     const int64_t first = begin * kRows;
     transform_input(p, first, std::min(count, end * kRows) - first, vp, first, v.as<float>());
   });
-  const Rooms rooms(up.size() + mp.size());
+  const Rooms<float> rooms(up.size() + mp.size());
   parallel_for(panels, work / panels, [&](int64_t begin, int64_t end) {
     float *const u = rooms.own(), *const m = u + up.size();
     for (int64_t panel = begin; panel < end; ++panel) {

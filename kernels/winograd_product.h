@@ -1,7 +1,5 @@
 // What the passes of winograd.h share: the matrix product of one place of the tiles, and the weights' transform.
 #pragma once
-#include "kernels/memory.h"
-#include "kernels/parallel.h"
 #include "kernels/winograd_transforms.h"
 
 namespace holt::winograd {
@@ -12,47 +10,34 @@ inline constexpr int64_t kColumns = kLanes * kVectors;             // output cha
 /// U of one panel of output channels: [36][channels][kColumns].
 inline Planes weight_planes(int64_t channels) { return {channels, kColumns, kColumns}; }
 
-/// Memory of their own for all threads that a parallel_for may have, taken at once: a step asks for the same however
-/// its threads run.
-class Rooms {
- public:
-  explicit Rooms(int64_t size)
-      : size_((size + kLanes - 1) / kLanes * kLanes),
-        level_(omp_get_level()),
-        memory_(Cpu{}, static_cast<size_t>(omp_get_max_threads() * size_) * sizeof(float)) {}
-  /// The calling thread's.
-  float* own() const { return memory_.as<float>() + (omp_get_level() > level_ ? omp_get_thread_num() : 0) * size_; }
-
- private:
-  int64_t size_;
-  int level_;
-  Workspace memory_;
-};
-
-/// m[kRows][kColumns] = v[kRows][channels]·u[channels][kColumns]. Channel c of row r is at
-/// v[c / kLanes·panel + r·kLanes + c % kLanes]. For each channel two loads of u and twelve of v for 24 multiply-adds.
-/// (With small_product.h's tiles, for which rows would lie whole, the forward pass was 3 to 8 % slower, the weight
-/// gradient 5 to 20 %.)
-inline void product(int64_t channels, const float* v, int64_t panel, const float* u, float* m) {
-  Vec sums[kRows][kVectors];
+/// m[Rows][kColumns] (+)= a[Rows][pieces·steps]·b[pieces·steps][kColumns], whose sums stay in registers; step k of row
+/// r of a piece is at a[r·row + k·step], the pieces are `jump` apart. For each step two loads of b and Rows of a for
+/// 2·Rows multiply-adds. (With small_product.h's tiles, for which rows would lie whole, the forward pass was 3 to 8 %
+/// slower, the weight gradient 5 to 20 %.)
+template <int Rows, int64_t row, int64_t step>
+void product(int64_t pieces, int64_t steps, const float* a, int64_t jump, const float* b, bool add, float* m) {
+  Vec sums[Rows][kVectors];
 #pragma GCC unroll 12
-  for (int r = 0; r < kRows; ++r)
+  for (int r = 0; r < Rows; ++r)
 #pragma GCC unroll 2
     for (int q = 0; q < kVectors; ++q) sums[r][q] = Vec{};
-  for (int64_t c = 0; c < channels; c += kLanes, v += panel)
-    for (int64_t k = 0; k < kLanes; ++k, u += kColumns) {
+  for (; pieces > 0; --pieces, a += jump)
+    for (int64_t k = 0; k < steps; ++k, b += kColumns) {
       Vec columns[kVectors];
 #pragma GCC unroll 2
-      for (int q = 0; q < kVectors; ++q) columns[q] = load(u + q * kLanes);
+      for (int q = 0; q < kVectors; ++q) columns[q] = load(b + q * kLanes);
 #pragma GCC unroll 12
-      for (int r = 0; r < kRows; ++r)
+      for (int r = 0; r < Rows; ++r)
 #pragma GCC unroll 2
-        for (int q = 0; q < kVectors; ++q) sums[r][q] += v[r * kLanes + k] * columns[q];
+        for (int q = 0; q < kVectors; ++q) sums[r][q] += a[r * row + k * step] * columns[q];
     }
 #pragma GCC unroll 12
-  for (int r = 0; r < kRows; ++r)
+  for (int r = 0; r < Rows; ++r)
 #pragma GCC unroll 2
-    for (int q = 0; q < kVectors; ++q) store(m + r * kColumns + q * kLanes, sums[r][q]);
+    for (int q = 0; q < kVectors; ++q) {
+      float* const to = m + r * kColumns + q * kLanes;
+      store(to, add ? load(to) + sums[r][q] : sums[r][q]);
+    }
 }
 
 /// Weights [cout][3][3][cin] as a pass reads them: from `in` to `out` channels. Turned (for the data gradient) these

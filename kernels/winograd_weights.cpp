@@ -1,7 +1,7 @@
 // The weight gradient. All threads make V and Z of a number of tiles; then each has places and output channels of its
 // own, whose sums run over these tiles in order. Where one number of tiles is all there is, a thread goes on with its
 // channels to dw, and no sums are in memory but its own.
-#include "kernels/parallel.h"
+#include "kernels/rooms.h"
 #include "kernels/winograd.h"
 #include "kernels/winograd_product.h"
 #include "kernels/winograd_transforms.h"
@@ -40,35 +40,10 @@ void transform_tiles(const WeightsPass<T>& g, int64_t first, int64_t begin, int6
   }
 }
 
-// u[kSumRows][kColumns] (+)= Σ_tiles v[tile][kSumRows]·z[tile][kColumns]
-void outer_product(int64_t tiles, const float* v, const float* z, bool add, float* u) {
-  Vec sums[kSumRows][kVectors];
-#pragma GCC unroll 8
-  for (int r = 0; r < kSumRows; ++r)
-#pragma GCC unroll 2
-    for (int q = 0; q < kVectors; ++q) sums[r][q] = Vec{};
-  for (int64_t k = 0; k < tiles; ++k, v += kLanes, z += kColumns) {
-    Vec columns[kVectors];
-#pragma GCC unroll 2
-    for (int q = 0; q < kVectors; ++q) columns[q] = load(z + q * kLanes);
-#pragma GCC unroll 8
-    for (int r = 0; r < kSumRows; ++r)
-#pragma GCC unroll 2
-      for (int q = 0; q < kVectors; ++q) sums[r][q] += v[r] * columns[q];
-  }
-#pragma GCC unroll 8
-  for (int r = 0; r < kSumRows; ++r)
-#pragma GCC unroll 2
-    for (int q = 0; q < kVectors; ++q) {
-      float* const to = u + r * kColumns + q * kLanes;
-      store(to, add ? load(to) + sums[r][q] : sums[r][q]);
-    }
-}
-
 // One place of one panel of output channels: u[cin][kColumns] (+)= the sums over `tiles` rows.
 void sum_place(int64_t channels, int64_t tiles, const float* v, int64_t v_panel, const float* z, bool add, float* u) {
   for (int64_t c = 0; c < channels; c += kSumRows)
-    outer_product(tiles, v + c / kLanes * v_panel + c % kLanes, z, add, u + c * kColumns);
+    product<kSumRows, 1, kLanes>(1, tiles, v + c / kLanes * v_panel + c % kLanes, 0, z, add, u + c * kColumns);
 }
 
 // dw of input channels [c, c + kLanes) and output channels [o, o + kColumns) from their panel of sums.
@@ -116,7 +91,7 @@ void conv2d_backward_weights(const Conv2d& p, const T* dy, const T* x, T* dw) {
   };
   if (together == count) {
     transform(0, count);
-    const Rooms rooms(up.size());
+    const Rooms<float> rooms(up.size());
     parallel_for(panels, work / panels, [&](int64_t begin, int64_t end) {
       for (int64_t panel = begin; panel < end; ++panel) {
         for (int64_t i = 0; i < kPlaces; ++i) sum(i, panel, count, false, rooms.own());

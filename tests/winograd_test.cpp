@@ -10,7 +10,7 @@
 #include <limits>
 #include <vector>
 
-#include "kernels/dtype.h"
+#include "tests/harness/case.h"
 #include "tests/harness/expect_error.h"
 #include "tests/harness/kernel_inputs.h"
 
@@ -28,13 +28,14 @@ std::vector<double> exact(const std::vector<T>& v) {
   return to;
 }
 
-// The largest error in units of what harness/check.cpp allows.
+// The largest error in units of what harness/case.h allows.
 template <class T>
 double error(const std::vector<T>& got, const std::vector<double>& want, int64_t terms) {
   double squares = 0, worst = 0;
   for (double w : want) squares += w * w;
   const double rms = std::sqrt(squares / static_cast<double>(want.size()));
-  const double relative = 2 * epsilon(dtype_of<T>) + 8 * std::sqrt(static_cast<double>(terms)) * epsilon(DType::f32);
+  const double relative =
+      test::tolerance({.name = {}, .role = test::Argument::out, .dtype = dtype_of<T>, .size = 0, .terms = terms});
   for (size_t i = 0; i < want.size(); ++i) {
     const double e = std::abs(double(float(got[i])) - want[i]) / (relative * std::max(std::abs(want[i]), rms));
     worst = std::isnan(e) ? std::numeric_limits<double>::infinity() : std::max(worst, e);

@@ -108,7 +108,10 @@ T* as(void* p) {
 
 /// 2·eps(dtype) + 8·√K·eps(accumulator), times the condition: multiplied by max(|ref|, rms(ref)) it is what an element
 /// may be off by.
-double tolerance(const Argument& a);
+inline double tolerance(const Argument& a) {
+  const double accumulator = epsilon(a.dtype == DType::f64 ? DType::f64 : DType::f32);
+  return a.condition * (2 * epsilon(a.dtype) + 8 * std::sqrt(static_cast<double>(a.terms)) * accumulator);
+}
 
 /// The rungs that the case has on the device; one empty name where there is nothing to choose.
 std::vector<std::string_view> rungs_on(const Case& c, Device d);

@@ -131,11 +131,6 @@ CaseFamily::CaseFamily(std::string n, Cases c, Gradients g) : name(std::move(n))
 }
 const std::vector<const CaseFamily*>& families() { return registry(); }
 
-double tolerance(const Argument& a) {
-  const double accumulator = epsilon(a.dtype == DType::f64 ? DType::f64 : DType::f32);
-  return a.condition * (2 * epsilon(a.dtype) + 8 * std::sqrt(static_cast<double>(a.terms)) * accumulator);
-}
-
 std::vector<std::string_view> rungs_on(const Case& c, Device d) {
   std::vector<std::string_view> rungs = d.kind == Device::cpu ? std::vector<std::string_view>{} : c.rungs;
   if (d.kind == Device::cuda && c.vendor) {
