@@ -12,6 +12,7 @@
 #include "core/safetensors.h"
 #include "nn/models/registry.h"
 #include "tests/harness/expect_error.h"
+#include "tests/harness/worst.h"
 
 namespace holt::nn {
 namespace {
@@ -30,8 +31,7 @@ double error_of(const Tensor& got, const Tensor& expected) {
   const auto a = got.to_vector<float>(), b = expected.to_vector<float>();
   double worst = 0, largest = 0;
   for (size_t i = 0; i < b.size(); ++i) {
-    const double off = std::fabs(double{a[i]} - double{b[i]});
-    if (!(off <= worst)) worst = off;
+    test::raise(worst, std::fabs(double{a[i]} - double{b[i]}));
     largest = std::max(largest, std::fabs(double{b[i]}));
   }
   return worst / largest;

@@ -6,6 +6,7 @@
 
 #include "kernels/philox.h"
 #include "nn/optim.h"
+#include "tests/harness/worst.h"
 
 namespace holt::nn {
 namespace {
@@ -59,10 +60,7 @@ void expect_near(const TensorList& list, const std::vector<Doubles>& expected) {
   for (size_t i = 0; i < list.size(); ++i) {
     const Doubles got = list[i].second.to_vector<double>();
     double worst = 0;
-    for (size_t k = 0; k < got.size(); ++k) {
-      const double apart = std::abs(got[k] - expected[i][k]);
-      if (!(apart <= worst)) worst = apart;
-    }
+    for (size_t k = 0; k < got.size(); ++k) test::raise(worst, std::abs(got[k] - expected[i][k]));
     EXPECT_LE(worst, kTolerance) << list[i].first;
   }
 }

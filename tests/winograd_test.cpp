@@ -7,12 +7,12 @@
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
-#include <limits>
 #include <vector>
 
 #include "tests/harness/case.h"
 #include "tests/harness/expect_error.h"
 #include "tests/harness/kernel_inputs.h"
+#include "tests/harness/worst.h"
 
 namespace holt {
 namespace {
@@ -36,10 +36,8 @@ double error(const std::vector<T>& got, const std::vector<double>& want, int64_t
   const double rms = std::sqrt(squares / static_cast<double>(want.size()));
   const double relative =
       test::tolerance({.name = {}, .role = test::Argument::out, .dtype = dtype_of<T>, .size = 0, .terms = terms});
-  for (size_t i = 0; i < want.size(); ++i) {
-    const double e = std::abs(double(float(got[i])) - want[i]) / (relative * std::max(std::abs(want[i]), rms));
-    worst = std::isnan(e) ? std::numeric_limits<double>::infinity() : std::max(worst, e);
-  }
+  for (size_t i = 0; i < want.size(); ++i)
+    test::raise(worst, std::abs(double(float(got[i])) - want[i]) / (relative * std::max(std::abs(want[i]), rms)));
   return worst;
 }
 

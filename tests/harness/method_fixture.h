@@ -12,6 +12,7 @@
 #include "nn/state.h"
 #include "tests/harness/expect_error.h"
 #include "tests/harness/tiny_transfer.h"
+#include "tests/harness/worst.h"
 #include "transfer/training.h"
 
 namespace holt::transfer {
@@ -109,10 +110,7 @@ inline double largest_difference(const Bits& a, const Bits& b) {
   double most = 0;
   EXPECT_EQ(a.size(), b.size());
   for (const auto& [name, x] : a)
-    for (size_t i = 0; i < x.size(); ++i) {
-      const double d = std::abs(static_cast<double>(x[i]) - b.at(name)[i]);
-      if (!(d <= most)) most = d;
-    }
+    for (size_t i = 0; i < x.size(); ++i) test::raise(most, std::abs(static_cast<double>(x[i]) - b.at(name)[i]));
   return most;
 }
 
