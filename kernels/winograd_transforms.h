@@ -12,38 +12,14 @@
 #include <algorithm>
 #include <cstring>
 
-#include "kernels/narrow.h"
+#include "kernels/lanes.h"
 
 namespace holt::winograd {
 
-#if defined(__AVX512F__)
-inline constexpr int kLanes = 16;
-#elif defined(__AVX__)
-inline constexpr int kLanes = 8;
-#else
-inline constexpr int kLanes = 4;
-#endif
-
-/// Channels side by side. Any compiler's vectors: what the processor has is in kLanes.
-using Vec = float __attribute__((vector_size(kLanes * sizeof(float))));
-using LooseVec = float __attribute__((vector_size(kLanes * sizeof(float)), aligned(4), may_alias));
+// Channels side by side.
+using lanes::kLanes, lanes::Vec, lanes::load, lanes::store;
 
 inline constexpr int kIn = 6, kOut = 4, kPlaces = kIn * kIn, kWindow = 3;  // of a tile: inputs, outputs, products
-
-inline Vec load(const float* x) { return *reinterpret_cast<const LooseVec*>(x); }
-inline Vec load(const bf16* x) {
-  using Half = uint16_t __attribute__((vector_size(kLanes * 2)));
-  using Word = uint32_t __attribute__((vector_size(kLanes * 4)));
-  Half half;
-  std::memcpy(&half, x, sizeof half);
-  return reinterpret_cast<Vec>(__builtin_convertvector(half, Word) << 16);
-}
-inline void store(float* y, Vec v) { *reinterpret_cast<LooseVec*>(y) = v; }
-inline void store(bf16* y, Vec v) {
-  alignas(sizeof(Vec)) float buffer[kLanes];
-  store(buffer, v);
-  narrow(kLanes, buffer, y);
-}
 
 inline constexpr float kA = 0x1.6a09e6p-1f, kB = 0x1.6a09e6p+0f;  // √½, √2
 
