@@ -2,12 +2,24 @@
 
 #include <algorithm>
 
+#include "kernels/brief.h"
 #include "kernels/memory.h"
 #include "kernels/narrow.h"
 #include "kernels/parallel.h"
 
 namespace holt {
 namespace {
+
+// The slope of one of unary.h's functions, and of vectors where brief.h has it for bf16.
+template <class F>
+struct SlopeOf {
+  F f;
+  template <class A>
+  A operator()(A s) const {
+    return f.slope(s);
+  }
+  lanes::Vec operator()(lanes::Vec s) const requires brief::has_slope<F> { return brief::slope(f, s); }
+};
 
 // dpre of rows [begin, end); adds to db. One of them may be null. `slope` is known when this is compiled: the loops
 // become vector code.
@@ -20,6 +32,15 @@ void rows(const BiasActivation& p, int64_t begin, int64_t end, const T* dy, cons
       const int64_t first = r * p.cols + c;
       A* sum = db ? db + c : nullptr;
       const T *dy_c = dy + first, *saved_c = saved ? saved + first : dy_c;
+      if constexpr (std::is_same_v<T, bf16> && std::is_invocable_v<Slope, lanes::Vec>) {
+        lanes::map(
+            m, buffer[0], [=](lanes::Vec g, lanes::Vec s) { return g * slope(s); }, dy_c, saved_c);
+        if (db)
+#pragma omp simd
+          for (int64_t k = 0; k < m; ++k) sum[k] += buffer[0][k];
+        if (dpre) narrow(m, buffer[0], dpre + first);
+        return;
+      }
       if (!dpre) {  // nothing to round: sums straight from T
 #pragma omp simd
         for (int64_t k = 0; k < m; ++k) sum[k] += A(dy_c[k]) * slope(A(saved_c[k]));
@@ -79,12 +100,12 @@ void bias_activation_backward(B, BiasActivation p, const T* dy, const T* saved, 
     case Activation::relu:
       return backward(p, 1, dy, saved, dpre, db, [](A s) { return s > 0 ? A(1) : A(0); });
     case Activation::gelu:
-      return backward(p, 8, dy, saved, dpre, db, [](A s) { return gelu_slope(s); });
+      return backward(p, 8, dy, saved, dpre, db, SlopeOf<GeluExact>{});
     case Activation::gelu_tanh:
-      return backward(p, 8, dy, saved, dpre, db, [](A s) { return gelu_tanh_slope(s); });
+      return backward(p, 8, dy, saved, dpre, db, SlopeOf<GeluTanh>{});
     case Activation::silu:
     case Activation::quick_gelu:
-      return backward(p, 8, dy, saved, dpre, db, [f = swish_of<A>(p.activation)](A s) { return f.slope(s); });
+      return backward(p, 8, dy, saved, dpre, db, SlopeOf<Swish<A>>{swish_of<A>(p.activation)});
   }
 }
 

@@ -1,7 +1,7 @@
 // Functions of one element: y = f(x), and dx = dy·f′.
 //
 // A function is a small struct: its value, its slope, and whether the slope is cheaper from y than from x. It is
-// computed in acc_t<T>, so a 16-bit result is rounded once.
+// computed in acc_t<T>, so a 16-bit result is rounded once; on the CPU in bf16 with fewer digits (brief.h).
 //
 // Bytes: forward 2·n·sizeof(T), backward 3·n·sizeof(T). Memory-bound everywhere; on two cores GELU comes near to being
 // bound by arithmetic.
