@@ -3,6 +3,7 @@
 #include <cmath>
 #include <limits>
 
+#include "kernels/brief.h"
 #include "kernels/memory.h"
 #include "kernels/narrow.h"
 #include "kernels/parallel.h"
@@ -39,6 +40,45 @@ void forward_row(const Softmax& p, const A* x, A* y) {
   }
 }
 
+// In bf16, by the exponential that is good enough for it. `room` has space for whole vectors.
+void forward_row(const Softmax& p, const bf16* x, bf16* y, float* room) {
+  using lanes::Vec, lanes::kLanes;
+  const int64_t C = p.cols, whole = (C + kLanes - 1) / kLanes * kLanes;
+  widen(C, x, room);
+  std::fill(room + C, room + whole, -std::numeric_limits<float>::infinity());  // adds nothing
+  Vec largest = lanes::load(room);
+  for (int64_t c = kLanes; c < whole; c += kLanes) largest = lanes::larger(largest, lanes::load(room + c));
+  float m = -std::numeric_limits<float>::infinity();
+  for (int i = 0; i < kLanes; ++i) m = m < largest[i] ? largest[i] : m;
+  Vec sums = {};
+  if (p.log) {
+    for (int64_t c = 0; c < whole; c += kLanes) sums += brief::exp_negative(lanes::load(room + c) - m);
+    const float log_sum = std::log(lanes::sum(sums));
+#pragma omp simd
+    for (int64_t c = 0; c < C; ++c) room[c] = (room[c] - m) - log_sum;
+  } else {
+    for (int64_t c = 0; c < whole; c += kLanes) {
+      const Vec e = brief::exp_negative(lanes::load(room + c) - m);
+      lanes::store(room + c, e);
+      sums += e;
+    }
+    const float scale = 1 / lanes::sum(sums);
+#pragma omp simd
+    for (int64_t c = 0; c < C; ++c) room[c] *= scale;
+  }
+  narrow(C, room, y);
+}
+
+void log_backward_row(int64_t C, const bf16* dy, const bf16* y, bf16* dx, float* room) {
+  const float* const g = widen(C, dy, room);
+  float sum = 0;
+#pragma omp simd reduction(+ : sum)
+  for (int64_t c = 0; c < C; ++c) sum += g[c];
+  const auto gradient = [sum](lanes::Vec g_c, lanes::Vec y_c) { return g_c - brief::exp_negative(y_c) * sum; };
+  lanes::map(C, room, gradient, g, y);
+  narrow(C, room, dx);
+}
+
 template <class A>
 void log_backward_row(int64_t C, const A* dy, const A* y, A* dx) {
   A sum = 0;
@@ -65,9 +105,13 @@ template <class B, class T>
 void softmax_forward(B, Softmax p, const T* x, T* y) {
   const int64_t C = p.cols;
   for_rows<T, 1>(p.rows, C, kExpWork * C, [=](int64_t r, auto& buffer) {
-    acc_t<T>* yr = room(y + r * C, buffer[0]);
-    forward_row(p, widen(C, x + r * C, buffer[0]), yr);
-    narrow(C, yr, y + r * C);
+    if constexpr (std::is_same_v<T, bf16>) {
+      forward_row(p, x + r * C, y + r * C, buffer[0]);
+    } else {
+      acc_t<T>* yr = room(y + r * C, buffer[0]);
+      forward_row(p, widen(C, x + r * C, buffer[0]), yr);
+      narrow(C, yr, y + r * C);
+    }
   });
 }
 
@@ -79,6 +123,7 @@ void softmax_backward(B, Softmax p, const T* dy, const T* y, T* dx) {
       for (int64_t r = begin; r < end; ++r) backward_row(C, dy + r * C, y + r * C, dx + r * C);
     });
   for_rows<T, 2>(p.rows, C, kExpWork * C, [=](int64_t r, auto& buffer) {
+    if constexpr (std::is_same_v<T, bf16>) return log_backward_row(C, dy + r * C, y + r * C, dx + r * C, buffer[0]);
     acc_t<T>* dxr = room(dx + r * C, buffer[0]);
     log_backward_row(C, widen(C, dy + r * C, buffer[0]), widen(C, y + r * C, buffer[1]), dxr);
     narrow(C, dxr, dx + r * C);
