@@ -17,7 +17,7 @@ template <class F>
 void expect_within(double limit, F f, Exact exact) {
   std::vector<bf16> x(1 << 16);
   for (uint32_t i = 0; i < x.size(); ++i) x[i] = std::bit_cast<bf16>(static_cast<uint16_t>(i));
-  std::vector<float> y(x.size());
+  std::vector<float> y(x.size() + lanes::kLanes);
   lanes::map(static_cast<int64_t>(x.size()), y.data(), f, x.data());
   double worst = 0;
   float at = 0;
