@@ -83,6 +83,20 @@ inline float sum(Vec v) {
   return part[0];
 }
 
+/// Σ f(c) for c = 0, step, 2·step … below end, into four sums, so that additions need not wait for each other.
+template <class V, class F>
+[[gnu::always_inline]] inline V total(int64_t end, int64_t step, F f) {
+  V sums[4];
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i) sums[i] = V{};
+  int64_t c = 0;
+  for (; c + 4 * step <= end; c += 4 * step)
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; ++i) sums[i] += f(c + i * step);
+  for (; c < end; c += step) sums[0] += f(c);
+  return (sums[0] + sums[1]) + (sums[2] + sums[3]);
+}
+
 /// min(x, high) and max(x, low); a NaN stays one.
 [[gnu::always_inline]] inline Vec at_most(Vec x, float high) {
   const Vec limit = Vec{} + high;

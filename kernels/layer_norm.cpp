@@ -13,30 +13,37 @@ template <class B, class T>
 void layer_norm_forward(B, LayerNorm p, const T* x, const T* residual, const acc_t<T>* w, const acc_t<T>* b, T* sum_out,
                         T* y, acc_t<T>* mean, acc_t<T>* rstd) {
   using A = acc_t<T>;
-  const int64_t C = p.cols;
-  for_rows<T, 2>(p.rows, C, 4 * C, [=](int64_t r, auto& buffer) {
-    const A* xr = widen(C, x + r * C, buffer[0]);
+  using V = lanes::vec_t<T>;
+  constexpr int kLanes = lanes::lanes_of<T>;
+  const int64_t C = p.cols, whole = C / kLanes * kLanes;
+  const auto row = [=](int64_t r) {
+    const T* in = x + r * C;
     if (residual) {
-      const A* const add = widen(C, residual + r * C, buffer[1]);
-      A* const total = room(sum_out + r * C, buffer[1]);
-#pragma omp simd
-      for (int64_t c = 0; c < C; ++c) total[c] = xr[c] + add[c];
-      narrow(C, total, sum_out + r * C);
-      xr = widen(C, sum_out + r * C, buffer[0]);
+      const T* const add = residual + r * C;
+      T* const total = sum_out + r * C;
+      for (int64_t c = 0; c < whole; c += kLanes) lanes::store(total + c, lanes::load(in + c) + lanes::load(add + c));
+      for (int64_t c = whole; c < C; ++c) total[c] = T(A(in[c]) + A(add[c]));
+      in = total;
     }
-    A* yr = room(y + r * C, buffer[0]);
-    A sum = 0, squares = 0;
-#pragma omp simd reduction(+ : sum)
-    for (int64_t c = 0; c < C; ++c) sum += xr[c];
+    T* const out = y + r * C;
+    A sum = lanes::sum(lanes::total<V>(whole, kLanes, [in](int64_t c) { return lanes::load(in + c); }));
+    for (int64_t c = whole; c < C; ++c) sum += A(in[c]);
     const A m = sum / A(C);
-#pragma omp simd reduction(+ : squares)
-    for (int64_t c = 0; c < C; ++c) squares += (xr[c] - m) * (xr[c] - m);
+    const auto square = [](auto d) { return d * d; };
+    A squares = lanes::sum(
+        lanes::total<V>(whole, kLanes, [in, m, square](int64_t c) { return square(lanes::load(in + c) - m); }));
+    for (int64_t c = whole; c < C; ++c) squares += square(A(in[c]) - m);
     const A s = 1 / std::sqrt(squares / A(C) + A(p.eps));
-#pragma omp simd
-    for (int64_t c = 0; c < C; ++c) yr[c] = (xr[c] - m) * s * w[c] + b[c];
-    narrow(C, yr, y + r * C);
+    for (int64_t c = 0; c < whole; c += kLanes) {  // while it computes, the row that comes next
+      __builtin_prefetch(x + (r + 1) * C + c);
+      lanes::store(out + c, (lanes::load(in + c) - m) * s * lanes::load(w + c) + lanes::load(b + c));
+    }
+    for (int64_t c = whole; c < C; ++c) out[c] = T((A(in[c]) - m) * s * w[c] + b[c]);
     mean[r] = m;
     rstd[r] = s;
+  };
+  parallel_for(p.rows, 4 * C, [=](int64_t begin, int64_t end) {
+    for (int64_t r = begin; r < end; ++r) row(r);
   });
 }
 
@@ -66,12 +73,18 @@ void backward_rows(const Backward<T>& p, int64_t r, acc_t<T>* dw, acc_t<T>* db) 
   constexpr int kLanes = lanes::lanes_of<T>;
   const int64_t C = p.cols, whole = C / kLanes * kLanes;
   const T *dy = p.dy + r * C, *x = p.x + r * C;
-  const A *mean = p.mean + r, *rstd = p.rstd + r;
+  const A* const weights = p.w;
 
   V g_sum[Rows], gx_sum[Rows];
-  for (int i = 0; i < Rows; ++i) g_sum[i] = gx_sum[i] = V{};
+  A mean[Rows], rstd[Rows];
+#pragma GCC unroll 4
+  for (int i = 0; i < Rows; ++i) {
+    g_sum[i] = gx_sum[i] = V{};
+    mean[i] = p.mean[r + i];
+    rstd[i] = p.rstd[r + i];
+  }
   const auto sums = [&](int64_t c, auto load) {
-    const V w = load(p.w + c);
+    const V w = load(weights + c);
     V dw_c = Sums ? lanes::load(dw + c) : V{}, db_c = Sums ? lanes::load(db + c) : V{};
 #pragma GCC unroll 4
     for (int i = 0; i < Rows; ++i) {
@@ -93,9 +106,10 @@ void backward_rows(const Backward<T>& p, int64_t r, acc_t<T>* dw, acc_t<T>* db) 
     const A s = rstd[i], m = mean[i], level = s * lanes::sum(g_sum[i]) / A(C),
             tilt = s * s * lanes::sum(gx_sum[i]) / A(C);
     const int64_t row = i * C;
-    const auto gradient = [&](int64_t c, auto load) {
-      const V d = (load(dy + row + c) * load(p.w + c)) * s - level - (load(x + row + c) - m) * tilt;
-      return p.dsum ? d + load(p.dsum + r * C + row + c) : d;
+    const T* const dsum = p.dsum ? p.dsum + r * C + row : nullptr;
+    const auto gradient = [=](int64_t c, auto load) {
+      const V d = (load(dy + row + c) * load(weights + c)) * s - level - (load(x + row + c) - m) * tilt;
+      return dsum ? d + load(dsum + c) : d;
     };
     T* dx = p.dx + r * C + row;
     for (int64_t c = 0; c < whole; c += kLanes) {  // while it computes, the rows that come next
