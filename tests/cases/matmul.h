@@ -94,6 +94,8 @@ inline std::vector<Case> matmul_cases(Scope scope) {
         cases.push_back(matmul_case({3, 33, 5, 31, ta, tb}, t, {.bias = true}));
         cases.push_back(matmul_case({3, 24, 16, 40, ta, tb, true, false}, t));
         cases.push_back(matmul_case({3, 24, 16, 40, ta, tb, false, true}, t));
+        if (t == DType::f32 || t == DType::bf16)  // rows enough for b to be put into oneDNN's order
+          cases.push_back(matmul_case({1, 2050, 19, 21, ta, tb}, t, {.bias = ta}));
       }
     for (auto [m, n, k] : {std::array<int64_t, 3>{0, 3, 2},
                            {3, 0, 2},
