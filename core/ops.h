@@ -91,9 +91,10 @@ struct BatchNormWeights {
   Tensor weight, bias, running_mean, running_var;
 };
 /// relu?(batch_norm(conv2d(x, w)) + residual?) with the running statistics. On the cpu, where nothing of it is to be
-/// trained, the norm is the convolution's epilogue: no tensor between them. Otherwise the two ops.
+/// trained, the norm is part of the convolution: no tensor between them. Otherwise the two ops. A residual that is
+/// moved in, and that nobody else holds, may become the result. core/inference.h keeps what is made of w.
 Tensor conv2d_batch_norm(const Tensor& x, const Tensor& w, Conv2dOptions options, const BatchNormWeights& norm,
-                         double eps = 1e-5, bool relu = false, const Tensor& residual = {});
+                         double eps = 1e-5, bool relu = false, Tensor residual = {});
 /// Over the last axis: x [..., C], w and b [C], f32 (f64 for f64 x).
 Tensor layer_norm(const Tensor& x, const Tensor& w, const Tensor& b, double eps = 1e-5);
 /// {layer_norm(x + residual), x + residual} in one pass: the normalised branch and the residual stream of a

@@ -27,7 +27,8 @@ class Storage {
   void* data() const { return data_; }
   size_t bytes() const { return bytes_; }
   Device device() const { return device_; }
-  uint64_t version = 0;  ///< grows with every in-place write
+  bool foreign() const { return owner_ != nullptr; }  ///< somebody else's memory: perhaps not to be written
+  uint64_t version = 0;                               ///< grows with every in-place write
 
  private:
   Device device_;

@@ -112,7 +112,7 @@ void conv2d_forward(B cpu, Conv2d p, const T* x, const T* w, const T* bias, T* y
   } else if (by_winograd<T>(p, winograd::Pass::forward)) {
     if constexpr (kWinograd<T>) {
       const Widened shift(p.cout, bias);
-      winograd::conv2d_forward<T>(p, x, w, {.shift = shift, .relu = p.relu}, y);
+      winograd::conv2d_forward<T, T>(p, x, w, {.shift = shift, .relu = p.relu}, y);
     }
   } else if (onednn::computes(dtype_of<T>)) {
     onednn::conv2d_forward(dtype_of<T>, p, x, w, bias, y);
@@ -170,16 +170,30 @@ void conv2d_backward_weights(B cpu, Conv2d p, const T* dy, const T* x, T* dw) {
 }
 
 template <class T>
-void conv2d_affine(Cpu, Conv2d p, const T* x, const T* w, const float* scale, const float* shift, const T* residual,
-                   T* y) {
+void conv2d_affine(Cpu, Conv2d p, const T* x, const float* w, const float* scale, const float* shift, const T* residual,
+                   T* y, Packed* packed) {
   if (winograd::suits<T>(p, winograd::Pass::forward))
-    winograd::conv2d_forward<T>(p, x, w, {scale, shift, residual, p.relu}, y);
-  else
-    onednn::conv2d_affine(dtype_of<T>, p, x, w, scale, shift, residual, y);
+    return winograd::conv2d_forward<T>(p, x, w, {scale, shift, residual, p.relu}, y, packed);
+  // oneDNN's epilogue is fastest with a bias and what y holds; a scale or another tensor cost up to a third more.
+  if (residual && residual != y)
+    parallel_for(p.y_size(), 1,
+                 [=](int64_t begin, int64_t end) { std::copy(residual + begin, residual + end, y + begin); });
+  const auto scaled = [&](void* to) {
+    const int64_t window = p.w_size() / p.cout;
+    parallel_for(p.cout, window, [&](int64_t begin, int64_t end) {
+      for (int64_t o = begin; o < end; ++o)
+#pragma omp simd
+        for (int64_t i = o * window; i < (o + 1) * window; ++i) assign(static_cast<T*>(to)[i], scale[o] * w[i]);
+    });
+  };
+  Packed once;
+  onednn::conv2d_affine(dtype_of<T>, p, x, scaled, shift, residual != nullptr, y, packed ? *packed : once);
 }
 
-template void conv2d_affine(Cpu, Conv2d, const float*, const float*, const float*, const float*, const float*, float*);
-template void conv2d_affine(Cpu, Conv2d, const bf16*, const bf16*, const float*, const float*, const bf16*, bf16*);
+template void conv2d_affine(Cpu, Conv2d, const float*, const float*, const float*, const float*, const float*, float*,
+                            Packed*);
+template void conv2d_affine(Cpu, Conv2d, const bf16*, const float*, const float*, const float*, const bf16*, bf16*,
+                            Packed*);
 
 #define INSTANTIATE(T)                                                         \
   template void conv2d_forward(Cpu, Conv2d, const T*, const T*, const T*, T*); \

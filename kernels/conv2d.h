@@ -17,6 +17,7 @@
 // (kernels/cuda/cudnn.h).
 #pragma once
 #include "kernels/device.h"
+#include "kernels/packed.h"
 #include "kernels/rungs.h"
 
 namespace holt {
@@ -59,10 +60,12 @@ void conv2d_backward_data(B, Conv2d, const T* dy, const T* w, T* dx);
 template <class B, class T>
 void conv2d_backward_weights(B, Conv2d, const T* dy, const T* x, T* dw);
 
-/// y ← relu?(scale[o]·(x∗w) + shift[o] + residual?), what a frozen batch norm makes of it: all in float, rounded once.
-/// relu is p's; residual is like y, or null. T: those of float and bf16 that onednn::computes(). No size is zero.
+/// y ← relu?(scale[o]·(x∗w) + shift[o] + residual?), what a frozen batch norm makes of it: all in float, rounded once,
+/// but that in bf16 the products see scale[o]·w rounded. relu is p's; residual is like y, may be y itself (then it is
+/// not copied) or null. What is made of w and scale is found or put in `packed`, if there is one. T: those of float and
+/// bf16 that onednn::computes(). No size is zero.
 template <class T>
-void conv2d_affine(Cpu, Conv2d, const T* x, const T* w, const float* scale, const float* shift, const T* residual,
-                   T* y);
+void conv2d_affine(Cpu, Conv2d, const T* x, const float* w, const float* scale, const float* shift, const T* residual,
+                   T* y, Packed* packed = nullptr);
 
 }  // namespace holt

@@ -134,28 +134,30 @@ constexpr size_t kLine = 64;
 size_t padded(size_t bytes) { return (bytes + kLine - 1) / kLine * kLine; }
 void* address(const void* p) { return const_cast<void*>(p); }  // oneDNN knows no const
 
-struct Names {  // oneDNN's names for src, weights, dst and bias in this kind of primitive
+struct Names {  // oneDNN's names for src, weights and dst in this kind of primitive
   int src, weights, dst;
 };
 constexpr Names kForwardNames{DNNL_ARG_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_DST};
 constexpr Names kDataNames{DNNL_ARG_DIFF_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_DIFF_DST};
 constexpr Names kWeightsNames{DNNL_ARG_SRC, DNNL_ARG_DIFF_WEIGHTS, DNNL_ARG_DIFF_DST};
 
-using Operands = std::vector<std::pair<int, memory>>;  // what post-ops read, by oneDNN's names
+// holt's order of the weights to oneDNN's, or the way back.
+void repack(const Primitive& p, const memory& from, const memory& to, void* scratch) {
+  p.repack->execute(
+      stream(),
+      {{DNNL_ARG_FROM, from}, {DNNL_ARG_TO, to}, {DNNL_ARG_SCRATCHPAD, memory(p.repack_scratch, engine(), scratch)}});
+}
 
+// `ordered`: the weights are in oneDNN's order already.
 void execute(const Primitive& p, Names names, const void* src, const void* weights, const void* dst, const void* bias,
-             const Operands& more = {}) {
-  const size_t scratch = padded(std::max(p.scratch.get_size(), p.repack ? p.repack_scratch.get_size() : 0));
-  const Workspace workspace(Device::cpu, scratch + (p.repack ? p.args[1].get_size() : 0));
-  const auto repack = [&](const memory& from, const memory& to) {
-    p.repack->execute(stream(), {{DNNL_ARG_FROM, from},
-                                 {DNNL_ARG_TO, to},
-                                 {DNNL_ARG_SCRATCHPAD, memory(p.repack_scratch, engine(), workspace.as<void>())}});
-  };
+             bool ordered = false) {
+  const bool reorders = p.repack && !ordered;
+  const size_t scratch = padded(std::max(p.scratch.get_size(), reorders ? p.repack_scratch.get_size() : 0));
+  const Workspace workspace(Device::cpu, scratch + (reorders ? p.args[1].get_size() : 0));
   const bool gradient = names.weights == DNNL_ARG_DIFF_WEIGHTS;
-  const memory w(p.args[1], engine(), p.repack ? workspace.as<char>() + scratch : address(weights));
-  const memory plain = p.repack ? memory(p.plain, engine(), address(weights)) : w;
-  if (p.repack && !gradient) repack(plain, w);
+  const memory w(p.args[1], engine(), reorders ? workspace.as<char>() + scratch : address(weights));
+  const memory plain = reorders ? memory(p.plain, engine(), address(weights)) : w;
+  if (reorders && !gradient) repack(p, plain, w, workspace.as<void>());
   std::unordered_map<int, memory> args{
       {names.src, memory(p.args[0], engine(), address(src))},
       {names.weights, w},
@@ -163,43 +165,21 @@ void execute(const Primitive& p, Names names, const void* src, const void* weigh
       {DNNL_ARG_SCRATCHPAD, memory(p.scratch, engine(), workspace.as<void>())},
   };
   if (bias) args.emplace(DNNL_ARG_BIAS, memory(p.args[3], engine(), address(bias)));
-  args.insert(more.begin(), more.end());
   p.run.execute(stream(), args);
-  if (p.repack && gradient) repack(w, plain);
+  if (reorders && gradient) repack(p, w, plain, workspace.as<void>());
   stream().wait();
 }
 
 // Threads for that many multiply-adds: parallel.h counts eight of them as one operation.
 int threads_for_products(double flops) { return threads_for(static_cast<int64_t>(flops / 16)); }
 
-dnnl::primitive_attr attributes(Activation a) {
+// `sum`: what dst holds is added, before the activation.
+dnnl::primitive_attr attributes(Activation a, bool sum = false) {
   dnnl::primitive_attr attr;
   attr.set_scratchpad_mode(dnnl::scratchpad_mode::user);
   dnnl::post_ops ops;
+  if (sum) ops.append_sum(1.f);
   append_activation(ops, a);
-  attr.set_post_ops(ops);
-  return attr;
-}
-
-// What stands behind a convolution whose batch norm is frozen: a scale and a shift for each channel, in float, perhaps
-// a residual, perhaps relu.
-struct Affine {
-  const float *scale, *shift;
-  const void* residual;
-};
-
-memory::desc per_channel(int64_t channels) {
-  return memory::desc({1, channels, 1, 1}, memory::data_type::f32, memory::format_tag::nhwc);
-}
-
-dnnl::primitive_attr affine_attributes(int64_t channels, const memory::desc& y, bool residual, bool relu) {
-  dnnl::primitive_attr attr;
-  attr.set_scratchpad_mode(dnnl::scratchpad_mode::user);
-  dnnl::post_ops ops;
-  ops.append_binary(dnnl::algorithm::binary_mul, per_channel(channels));
-  ops.append_binary(dnnl::algorithm::binary_add, per_channel(channels));
-  if (residual) ops.append_binary(dnnl::algorithm::binary_add, y);
-  append_activation(ops, relu ? Activation::relu : Activation::none);
   attr.set_post_ops(ops);
   return attr;
 }
@@ -212,8 +192,8 @@ void explained(const char* op, S&& shape, F&& f) {
   } catch (const dnnl::error& e) { fail("{}: oneDNN {} refuses {}: {}", op, version(), shape(), e.what()); }
 }
 
-// From so many rows of a on it pays to bring b into oneDNN's order first: the product is 3 to 6 % faster, as it else does
-// that in pieces, for each thread, again and again (ViT-B/16, batch 16, 3152 rows).
+// From so many rows of a on it pays to bring b into oneDNN's order first: the product is 3 to 6 % faster, as it else
+// does that in pieces, for each thread, again and again (ViT-B/16, batch 16, 3152 rows).
 constexpr int64_t kManyRows = 2048;
 
 Primitive make_matmul(DType t, const Matmul& p, bool bias) {
@@ -241,7 +221,7 @@ Primitive make_matmul(DType t, const Matmul& p, bool bias) {
   return made;
 }
 
-// `more`: with a bias; of kAffine, with a residual.
+// `more`: with a bias; of kAffine, which has one in float, with a residual in y.
 Primitive make_conv2d(Kind kind, DType t, const Conv2d& p, bool more) {
   using tag = memory::format_tag;
   const auto type = data_type(t);
@@ -251,17 +231,19 @@ Primitive make_conv2d(Kind kind, DType t, const Conv2d& p, bool more) {
   const memory::desc x({p.n, p.cin, p.h, p.w}, type, tag::nhwc), any(weights, type, tag::any),
       plain(weights, type, p.groups == 1 ? tag::ohwi : tag::gohwi),
       y({p.n, p.cout, p.out_h(), p.out_w()}, type, tag::nhwc);
-  const memory::desc row = more && kind != kAffine ? memory::desc({p.cout}, type, tag::a) : memory::desc();
+  const memory::desc row = kind == kAffine ? memory::desc({p.cout}, memory::data_type::f32, tag::a)
+                           : more          ? memory::desc({p.cout}, type, tag::a)
+                                           : memory::desc();
   const memory::dims stride{p.stride_h, p.stride_w}, low{p.pad_h, p.pad_w};
   const memory::dims gaps{p.dilation_h - 1, p.dilation_w - 1};  // oneDNN counts what lies between two taps
   // Padding behind the last row and column: what the windows really reach, which a stride may leave short.
   const memory::dims high{(p.out_h() - 1) * p.stride_h + p.reach_h() - p.h - p.pad_h,
                           (p.out_w() - 1) * p.stride_w + p.reach_w() - p.w - p.pad_w};
-  const auto attr = kind == kAffine ? affine_attributes(p.cout, y, more, p.relu)
-                                    : attributes(kind == kForward && p.relu ? Activation::relu : Activation::none);
+  const bool forwards = kind == kForward || kind == kAffine;
+  const auto attr = attributes(forwards && p.relu ? Activation::relu : Activation::none, kind == kAffine && more);
   const auto prop = dnnl::prop_kind::forward_training;
   const auto forward = describe<dnnl::convolution_forward>(attr, prop, direct, x, any, row, y, stride, gaps, low, high);
-  if (kind == kForward || kind == kAffine) {
+  if (forwards) {
     Primitive made{dnnl::convolution_forward(forward), {x, forward.weights_desc(), y, row}, forward.scratchpad_desc()};
     plan_repack(made, plain, true, attributes(Activation::none));
     return made;
@@ -280,9 +262,9 @@ Primitive make_conv2d(Kind kind, DType t, const Conv2d& p, bool more) {
   return made;
 }
 
-void run_conv2d(Kind kind, const char* op, DType t, const Conv2d& p, Names names, const void* x, const void* w,
-                const void* y, const void* bias, const Affine* affine = nullptr) {
-  const bool more = affine ? affine->residual : bias;
+// f(the primitive of a convolution), which is kept. `more` as of make_conv2d.
+template <class F>
+void with_conv2d(Kind kind, const char* op, DType t, const Conv2d& p, bool more, F&& f) {
   const int threads = threads_for_products(p.flops());
   const ThreadLimit limit(threads);
   const Key key{kind,       int64_t(t), threads, p.n,     p.h,          p.w,          p.cin,    p.cout, p.kh, p.kw,
@@ -292,21 +274,20 @@ void run_conv2d(Kind kind, const char* op, DType t, const Conv2d& p, Names names
                   t, p.n, p.h, p.w, p.cin, p.cout, p.kh, p.kw, p.group_in(), p.stride_h, p.stride_w, p.pad_h, p.pad_w,
                   p.dilation_h, p.dilation_w, p.groups);
   };
-  explained(op, shape, [&] {
-    const Made made = cache().get(key, [&] { return make_conv2d(kind, t, p, more); });
-    Operands operands;
-    if (affine) {
-      const memory::desc channels = per_channel(p.cout);
-      const auto operand = [&](int i, const memory::desc& d, const void* data) {
-        operands.emplace_back(DNNL_ARG_ATTR_MULTIPLE_POST_OP(i) | DNNL_ARG_SRC_1, memory(d, engine(), address(data)));
-      };
-      operand(0, channels, affine->scale);
-      operand(1, channels, affine->shift);
-      if (affine->residual) operand(2, made->args[2], affine->residual);
-    }
-    execute(*made, names, x, w, y, bias, operands);
-  });
+  explained(op, shape, [&] { f(*cache().get(key, [&] { return make_conv2d(kind, t, p, more); })); });
 }
+
+void run_conv2d(Kind kind, const char* op, DType t, const Conv2d& p, Names names, const void* x, const void* w,
+                const void* y, const void* bias) {
+  with_conv2d(kind, op, t, p, bias, [&](const Primitive& made) { execute(made, names, x, w, y, bias); });
+}
+
+// Weights in oneDNN's order.
+struct Ordered {
+  memory::desc order;
+  Workspace bytes;
+  Ordered(const memory::desc& d) : order(d), bytes(Device::cpu, d.get_size()) {}
+};
 
 }  // namespace
 
@@ -348,10 +329,27 @@ void matmul(DType t, const Matmul& p, const void* a, const void* b, const void* 
 void conv2d_forward(DType t, const Conv2d& p, const void* x, const void* w, const void* bias, void* y) {
   run_conv2d(kForward, "conv2d_forward", t, p, kForwardNames, x, w, y, bias);
 }
-void conv2d_affine(DType t, const Conv2d& p, const void* x, const void* w, const float* scale, const float* shift,
-                   const void* residual, void* y) {
-  const Affine affine{scale, shift, residual};
-  run_conv2d(kAffine, "conv2d_affine", t, p, kForwardNames, x, w, y, nullptr, &affine);
+void conv2d_affine(DType t, const Conv2d& p, const void* x, const Weights& weights, const float* bias, bool add,
+                   void* y, Packed& packed) {
+  with_conv2d(kAffine, "conv2d_affine", t, p, add, [&](const Primitive& made) {
+    const memory::desc& order = made.args[1];
+    const auto w = packed.get<Ordered>([&](const Ordered& kept) { return kept.order == order; },
+                                       [&] {
+                                         auto fresh = std::make_shared<Ordered>(order);
+                                         if (!made.repack) {
+                                           weights(fresh->bytes.as<void>());
+                                           return fresh;
+                                         }
+                                         const Workspace plain(Device::cpu, made.plain.get_size()),
+                                             scratch(Device::cpu, made.repack_scratch.get_size());
+                                         weights(plain.as<void>());
+                                         repack(made, memory(made.plain, engine(), plain.as<void>()),
+                                                memory(order, engine(), fresh->bytes.as<void>()), scratch.as<void>());
+                                         stream().wait();
+                                         return fresh;
+                                       });
+    execute(made, kForwardNames, x, w->bytes.as<void>(), y, bias, true);
+  });
 }
 void conv2d_backward_data(DType t, const Conv2d& p, const void* dy, const void* w, void* dx) {
   run_conv2d(kBackwardData, "conv2d_backward_data", t, p, kDataNames, dx, w, dy, nullptr);

@@ -84,17 +84,26 @@ void multiply(const Planes& vp, const float* v, int64_t rows, int64_t channels, 
                                 u + i * up.plane(), false, m + i * mp.plane() + r * kColumns);
 }
 
+// U of all output channels, panel after panel.
+struct AllWeights {
+  Workspace memory;
+  int64_t panel_size;
+
+  template <class W>
+  AllWeights(int64_t in, int64_t out, const WeightSource<W>& w)
+      : memory(Cpu{}, out / kColumns * weight_planes(in).size() * sizeof(float)), panel_size(weight_planes(in).size()) {
+    const int64_t pieces = in / kLanes;
+    parallel_for(out / kColumns * pieces, 2 * kPlaces * kLanes * kColumns, [&](int64_t begin, int64_t end) {
+      for (int64_t k = begin; k < end; ++k)
+        transform_weights(w, k / pieces * kColumns, k % pieces * kLanes, memory.as<float>() + k / pieces * panel_size);
+    });
+  }
+  const float* panel(int64_t i) const { return memory.as<float>() + i * panel_size; }
+};
+
 template <class T>
-void by_tiles(const Pass3x3<T>& p, const WeightSource<T>& w, int64_t work) {
-  const int64_t panels = p.out / kColumns, u_size = weight_planes(p.in).size();
-  const Workspace u(Cpu{}, panels * u_size * sizeof(float));
-  parallel_for(panels * p.in / kLanes, work / 64 / panels, [&](int64_t begin, int64_t end) {
-    for (int64_t k = begin; k < end; ++k) {
-      const int64_t panel = k / (p.in / kLanes), c = k % (p.in / kLanes) * kLanes;
-      transform_weights(w, panel * kColumns, c, u.as<float>() + panel * u_size);
-    }
-  });
-  const int64_t count = p.tiles.count(), blocks = (count + kBlock - 1) / kBlock;
+void by_tiles(const Pass3x3<T>& p, const AllWeights& u, int64_t work) {
+  const int64_t panels = p.out / kColumns, count = p.tiles.count(), blocks = (count + kBlock - 1) / kBlock;
   const Planes vp = p.planes(kBlock), mp{vp.rows, kColumns, kColumns};
   const Rooms<float> rooms(vp.size() + mp.size());
   parallel_for(blocks, work / blocks, [&](int64_t begin, int64_t end) {
@@ -103,15 +112,16 @@ void by_tiles(const Pass3x3<T>& p, const WeightSource<T>& w, int64_t work) {
       const int64_t tiles = std::min(kBlock, count - first);
       transform_input(p, first, tiles, vp, 0, v);
       for (int64_t panel = 0; panel < panels; ++panel) {
-        multiply(vp, v, tiles, p.in, u.as<float>() + panel * u_size, mp, m);
+        multiply(vp, v, tiles, p.in, u.panel(panel), mp, m);
         transform_output(p, first, tiles, panel * kColumns, mp, m);
       }
     }
   });
 }
 
-template <class T>
-void by_channels(const Pass3x3<T>& p, const WeightSource<T>& w, int64_t work) {
+// `u`: if it is there already.
+template <class T, class W>
+void by_channels(const Pass3x3<T>& p, const WeightSource<W>& w, const AllWeights* u, int64_t work) {
   const int64_t count = p.tiles.count(), panels = p.out / kColumns;
   const Planes vp = p.planes(count), mp{p.planes(kBlock).rows, kColumns, kColumns}, up = weight_planes(p.in);
   const Workspace v(Cpu{}, vp.size() * sizeof(float));
@@ -119,27 +129,30 @@ void by_channels(const Pass3x3<T>& p, const WeightSource<T>& w, int64_t work) {
     const int64_t first = begin * kRows;
     transform_input(p, first, std::min(count, end * kRows) - first, vp, first, v.as<float>());
   });
-  const Rooms<float> rooms(up.size() + mp.size());
+  const Rooms<float> rooms(mp.size() + (u ? 0 : up.size()));
   parallel_for(panels, work / panels, [&](int64_t begin, int64_t end) {
-    float *const u = rooms.own(), *const m = u + up.size();
+    float *const m = rooms.own(), *const made = m + mp.size();
     for (int64_t panel = begin; panel < end; ++panel) {
-      for (int64_t c = 0; c < p.in; c += kLanes) transform_weights(w, panel * kColumns, c, u);
+      if (!u)
+        for (int64_t c = 0; c < p.in; c += kLanes) transform_weights(w, panel * kColumns, c, made);
       for (int64_t first = 0; first < count; first += kBlock) {
         const int64_t tiles = std::min(kBlock, count - first);
-        multiply(vp, v.as<float>() + first * kLanes, tiles, p.in, u, mp, m);
+        multiply(vp, v.as<float>() + first * kLanes, tiles, p.in, u ? u->panel(panel) : made, mp, m);
         transform_output(p, first, tiles, panel * kColumns, mp, m);
       }
     }
   });
 }
 
-template <class T>
-void convolve(const Pass3x3<T>& p, const WeightSource<T>& w, double flops) {
+template <class T, class W>
+void convolve(const Pass3x3<T>& p, const WeightSource<W>& w, double flops, Packed* packed = nullptr) {
   const int64_t work = std::max<int64_t>(1, static_cast<int64_t>(flops / 32));  // as parallel.h counts
+  const auto all = [&] { return std::make_shared<AllWeights>(p.in, p.out, w); };
+  const auto kept = packed ? packed->get<AllWeights>([](const AllWeights&) { return true; }, all) : nullptr;
   if (p.tiles.count() <= kFewTiles)
-    by_channels(p, w, work);
+    by_channels(p, w, kept.get(), work);
   else
-    by_tiles(p, w, work);
+    by_tiles(p, kept ? *kept : *all(), work);
 }
 
 // With fewer tiles the weights' transform is most of the work. bf16's direct products are twice as fast as float's,
@@ -166,25 +179,31 @@ bool suits(const Conv2d& p, Pass pass) {
                             true);
 }
 
-template <class T>
-void conv2d_forward(const Conv2d& p, const T* x, const T* w, const Epilogue<T>& epilogue, T* y) {
-  convolve<T>({x, p.h, p.w, p.cin, p.pad_h, p.pad_w, {p.n, p.out_h(), p.out_w()}, p.cout, y, epilogue},
-              {w, p.cin, p.cout, false}, p.flops());
+template <class T, class W>
+void conv2d_forward(const Conv2d& p, const T* x, const W* w, const Epilogue<T>& epilogue, T* y, Packed* packed) {
+  convolve<T, W>({x, p.h, p.w, p.cin, p.pad_h, p.pad_w, {p.n, p.out_h(), p.out_w()}, p.cout, y, epilogue},
+                 {w, p.cin, p.cout, false}, p.flops(), packed);
 }
 
 template <class T>
 void conv2d_backward_data(const Conv2d& p, const T* dy, const T* w, T* dx) {
-  convolve<T>(
+  convolve<T, T>(
       {dy, p.out_h(), p.out_w(), p.cout, kWindow - 1 - p.pad_h, kWindow - 1 - p.pad_w, {p.n, p.h, p.w}, p.cin, dx, {}},
       {w, p.cin, p.cout, true}, p.flops());
 }
 
-#define INSTANTIATE(T)                                                                           \
-  template bool suits<T>(const Conv2d&, Pass);                                                   \
-  template void conv2d_forward(const Conv2d&, const T* x, const T* w, const Epilogue<T>&, T* y); \
+#define INSTANTIATE(T)                         \
+  template bool suits<T>(const Conv2d&, Pass); \
   template void conv2d_backward_data(const Conv2d&, const T* dy, const T* w, T* dx);
 INSTANTIATE(float)
 INSTANTIATE(bf16)
+#undef INSTANTIATE
+
+#define INSTANTIATE(T, W) \
+  template void conv2d_forward(const Conv2d&, const T* x, const W* w, const Epilogue<T>&, T* y, Packed*);
+INSTANTIATE(float, float)
+INSTANTIATE(bf16, bf16)
+INSTANTIATE(bf16, float)
 #undef INSTANTIATE
 
 }  // namespace holt::winograd

@@ -45,9 +45,9 @@ struct Epilogue {
 
 // For a p that suits; no size is zero.
 
-/// y ← x, w
-template <class T>
-void conv2d_forward(const Conv2d& p, const T* x, const T* w, const Epilogue<T>&, T* y);
+/// y ← x, w. T, W: float, bf16; W is T or float. U is found or put in `packed`, if there is one.
+template <class T, class W>
+void conv2d_forward(const Conv2d& p, const T* x, const W* w, const Epilogue<T>&, T* y, Packed* packed = nullptr);
 
 /// dx ← dy, w
 template <class T>

@@ -64,10 +64,11 @@ BatchNorm2d::BatchNorm2d(int64_t channels, BatchNormLayerOptions o) : momentum(o
   running_var = init::constant({channels}, 1);
 }
 
-Tensor BatchNorm2d::operator()(Conv2d& conv, const Tensor& x, const Fused& fused) {
+Tensor BatchNorm2d::operator()(Conv2d& conv, const Tensor& x, Fused fused) {
   if (uses_batch() || conv.bias || Watch::active()) return (*this)(conv(x), fused);
   return watched(conv2d_batch_norm(x, conv.weight, {conv.stride, conv.padding, conv.dilation, conv.groups},
-                                   {weight, bias, running_mean, running_var}, eps, fused.relu, fused.residual));
+                                   {weight, bias, running_mean, running_var}, eps, fused.relu,
+                                   std::move(fused.residual)));
 }
 
 Tensor BatchNorm2d::normalise(const Tensor& x, const Fused& fused) {

@@ -69,8 +69,8 @@ class BatchNorm2d : public Cloneable<BatchNorm2d> {
   /// bn(x, {.relu = true, .residual = shortcut}): one kernel.
   Tensor operator()(const Tensor& x, const Fused& fused) { return watched(normalise(x, fused)); }
   /// bn(conv(x), fused). Where the running statistics are used, nothing is trained and no Watch looks: one kernel
-  /// (conv2d_batch_norm).
-  Tensor operator()(Conv2d& conv, const Tensor& x, const Fused& fused);
+  /// (conv2d_batch_norm), for which a residual that is moved in may give its memory.
+  Tensor operator()(Conv2d& conv, const Tensor& x, Fused fused);
   /// Forgets the running statistics: mean 0, variance 1.
   void reset_statistics();
   Parts parts() override {

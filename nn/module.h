@@ -56,6 +56,9 @@ class Module {
 
   /// forward(), seen by a Watch.
   Tensor operator()(const Tensor& x) { return watched(forward(x)); }
+  /// forward(x) for an x that the caller gives up: blocks that overwrite what nobody needs any more do so.
+  virtual Tensor consume(Tensor&& x) { return forward(x); }
+  Tensor operator()(Tensor&& x) { return watched(consume(std::move(x))); }
 
   /// All of them, in the order in which the parts are listed, children's after the module's own.
   TensorList named_parameters() const;

@@ -17,9 +17,9 @@ Module& Sequential::operator[](size_t i) {
   return *layers_[i];
 }
 
-Tensor Sequential::forward(const Tensor& x) {
-  Tensor y = x;
-  for (auto& layer : layers_) y = (*layer)(y);
+Tensor Sequential::consume(Tensor&& x) {
+  Tensor y = std::move(x);
+  for (auto& layer : layers_) y = (*layer)(std::move(y));
   return y;
 }
 

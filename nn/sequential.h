@@ -26,7 +26,8 @@ class Sequential : public Cloneable<Sequential> {
   size_t size() const { return layers_.size(); }
   Module& operator[](size_t i);
 
-  Tensor forward(const Tensor& x) override;
+  Tensor forward(const Tensor& x) override { return consume(Tensor(x)); }
+  Tensor consume(Tensor&& x) override;
   Parts parts() override;
   std::string label() const override { return "Sequential"; }
 

@@ -9,7 +9,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "core/autograd.h"
+#include "core/inference.h"
 #include "core/ops.h"
 #include "nn/module.h"
 
@@ -61,7 +61,7 @@ double train_step(Module& model, Optimizer& optimizer, const Tensor& images, con
 /// after each batch and ends the evaluation by returning false.
 template <class Batches, class After>
 Scores evaluate(Module& model, Batches&& batches, Device device, After&& after) {
-  const NoGrad no_grad;
+  const Inference scope;
   const bool training = model.training();
   model.eval();
   Scores scores;

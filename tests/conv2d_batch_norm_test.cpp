@@ -8,6 +8,7 @@
 #include "core/autograd.h"
 #include "core/ops.h"
 #include "nn/models/registry.h"
+#include "nn/models/residual_blocks.h"
 #include "tests/harness/expect_error.h"
 
 namespace holt {
@@ -76,6 +77,61 @@ TEST(Conv2dBatchNorm, LeavesErrorsToTheTwoOps) {
   EXPECT_ERROR(conv2d_batch_norm(l.x, zeros({32, 3, 3, 15}), {}, l.norm), "conv2d: weight must be");
 }
 
+TEST(Conv2dBatchNorm, MixesDtypesInAutocastOnly) {
+  const Layer l;
+  EXPECT_ERROR(conv2d_batch_norm(l.x, l.w.to(DType::bf16), {2, 1}, l.norm), "conv2d: weight must have the dtype");
+  const Tensor narrow = conv2d_batch_norm(l.x.to(DType::bf16), l.w.to(DType::bf16), {2, 1}, l.norm);
+  EXPECT_EQ(narrow.dtype(), DType::bf16);
+  const Autocast scope(DType::bf16);
+  const Tensor cast = conv2d_batch_norm(l.x, l.w, {2, 1}, l.norm);
+  expect_near(cast.to(DType::f32), narrow.to(DType::f32), 4.0 / 256);
+}
+
+// A residual becomes the result only if it is given away, and nobody else can see its elements.
+TEST(Conv2dBatchNorm, OverwritesOnlyWhatIsGivenAway) {
+  const Layer l;
+  const auto want = l.both(true, l.residual).to_vector<float>(), before = l.residual.to_vector<float>();
+  const auto run = [&](Tensor residual) {
+    return conv2d_batch_norm(l.x, l.w, {2, 1}, l.norm, 1e-3, true, std::move(residual));
+  };
+  Tensor own = l.residual.clone();
+  const void* const memory = own.raw();
+  const Tensor y = run(std::move(own));
+  EXPECT_EQ(y.raw(), memory);
+  expect_near(y, from(want, y.shape()), 1e-5);
+
+  Tensor shared = l.residual.clone();
+  const Tensor handle = shared, z = run(std::move(shared));
+  EXPECT_NE(z.raw(), handle.raw());
+  EXPECT_EQ(handle.to_vector<float>(), before);
+  Tensor viewed = l.residual.clone();
+  const Tensor view = viewed.detach();
+  run(std::move(viewed));
+  EXPECT_EQ(view.to_vector<float>(), before);
+
+  // Memory of somebody else: a mapped file.
+  std::vector<float> file = before;
+  const auto owner = std::make_shared<int>(0);
+  run(Tensor(std::make_shared<Storage>(file.data(), file.size() * sizeof(float), owner), 0, l.residual.shape(),
+             DType::f32));
+  EXPECT_EQ(file, before);
+}
+
+TEST(Conv2dBatchNorm, BlocksOverwriteOnlyWhatIsGivenAway) {
+  Generator g(5);
+  nn::Bottleneck block(64, 16, 1, g);
+  block.eval();
+  const NoGrad scope;
+  Tensor x = normal({2, 6, 6, 64}, 0, 1, g);
+  const auto before = x.to_vector<float>();
+  const Tensor y = block(x);
+  EXPECT_EQ(x.to_vector<float>(), before);
+  const void* const memory = x.raw();
+  const Tensor z = block(std::move(x));
+  EXPECT_EQ(z.raw(), memory);
+  EXPECT_EQ(z.to_vector<float>(), y.to_vector<float>());
+}
+
 // A whole network: the classes' logits with and without folding, which a Watch prevents.
 TEST(Conv2dBatchNorm, InResNet) {
   Generator g(3);
@@ -83,6 +139,7 @@ TEST(Conv2dBatchNorm, InResNet) {
   c.channels = 3, c.height = c.width = 32;
   const auto model = nn::make_model(c, g);
   const Tensor x = normal({2, 32, 32, 3}, 0, 1, g);
+  const auto images = x.to_vector<float>();
   {
     const NoGrad scope;
     (*model)(x);  // running statistics that are not 0 and 1
@@ -97,6 +154,7 @@ TEST(Conv2dBatchNorm, InResNet) {
   const std::vector<std::string> apart = ops_of([&] { other = (*model)(x); });
   EXPECT_EQ(std::count(apart.begin(), apart.end(), "batch_norm"), 20);
   expect_near(one, other, 1e-4);
+  EXPECT_EQ(x.to_vector<float>(), images);
 }
 
 }  // namespace

@@ -122,6 +122,27 @@ TEST(Winograd, EpilogueIsThatOfTheDirectConvolution) {
     }
 }
 
+// U that was kept: the same bits, whatever the order of work, also for images of another size.
+template <class T>
+void expect_kept() {
+  const auto w = values<float>(64 * 9 * 32, 2), scale = values<float>(64, 3), shift = values<float>(64, 4);
+  Packed packed;
+  for (int64_t n : {16, 4, 3}) {  // by tiles, by channels, and with direct bf16
+    const Conv2d p = same(n, 15, 13, 32, 64);
+    const auto x = values<T>(p.x_size(), n);
+    std::vector<T> once(p.y_size()), first(once), again(once);
+    conv2d_affine<T>(Cpu{}, p, x.data(), w.data(), scale.data(), shift.data(), nullptr, once.data());
+    for (std::vector<T>* y : {&first, &again})
+      conv2d_affine<T>(Cpu{}, p, x.data(), w.data(), scale.data(), shift.data(), nullptr, y->data(), &packed);
+    EXPECT_EQ(std::memcmp(first.data(), once.data(), once.size() * sizeof(T)), 0) << n;
+    EXPECT_EQ(std::memcmp(again.data(), once.data(), once.size() * sizeof(T)), 0) << n;
+  }
+}
+TEST(Winograd, KeepsU) {
+  expect_kept<float>();
+  expect_kept<bf16>();
+}
+
 TEST(Winograd, TakesNothingElse) {
   const auto suits = [](Conv2d p) { return winograd::suits<float>(p, Pass::forward); };
   const Conv2d good = same(1, 16, 16, 32, 32);

@@ -6,7 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/autocast.h"
-#include "core/autograd.h"
+#include "core/inference.h"
 #include "core/ops.h"
 #include "nn/models/registry.h"
 #include "nn/state_file.h"
@@ -81,7 +81,7 @@ Classifier clone(const Classifier& c) {
 
 Evaluation evaluate(const Classifier& c, const data::Dataset& dataset, const data::Normalize& normalize,
                     Device device) {
-  const NoGrad no_grad;
+  const Inference scope;
   const bool training = c.model->training();
   c.model->eval();
   data::LoaderOptions options;

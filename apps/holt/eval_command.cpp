@@ -7,6 +7,7 @@
 #include "apps/holt/pretrained.h"
 #include "apps/holt/source.h"
 #include "core/autocast.h"
+#include "core/inference.h"
 #include "kernels/error.h"
 #include "nn/train_loop.h"
 
@@ -22,7 +23,7 @@ struct EvalFlags {
 
 // Loss and accuracy with the correction, the gate and γ that an adapted model has.
 nn::Scores scores(const transfer::Classifier& c, data::Loader::Epoch batches, Device device) {
-  const NoGrad no_grad;
+  const Inference scope;
   nn::Scores s;
   while (const auto batch = batches.next()) {
     const Tensor labels = batch->labels.to(device);

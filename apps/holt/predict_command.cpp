@@ -7,6 +7,7 @@
 #include "apps/holt/commands.h"
 #include "apps/holt/model_file.h"
 #include "core/autocast.h"
+#include "core/inference.h"
 #include "data/image_files.h"
 #include "data/listing.h"
 #include "kernels/error.h"
@@ -101,6 +102,7 @@ int predict_images(const PredictFlags& f) {
   if (!f.fit.empty()) frame.fit = data::parse_fit(f.fit);
 
   const Autocast scope(parse_dtype(f.compute.precision));
+  const Inference weights_stay;
   const Printer printer(f, loaded.usage.classes, files);
   size_t failed = 0;
   for (size_t begin = 0; begin < files.size(); begin += kChunk) {

@@ -12,8 +12,8 @@ Tensor identity_and_zeros(int64_t in, int64_t out) {
 }
 
 // relu(shortcut + drop_path(bn(conv(x)))); norm, sum and relu are one kernel unless paths are dropped.
-Tensor join(Conv2d& conv, BatchNorm2d& bn, const Tensor& x, const Tensor& shortcut, DropPath& drop_path) {
-  if (drop_path.p == 0 || !drop_path.training()) return bn(conv, x, {.relu = true, .residual = shortcut});
+Tensor join(Conv2d& conv, BatchNorm2d& bn, const Tensor& x, Tensor shortcut, DropPath& drop_path) {
+  if (drop_path.p == 0 || !drop_path.training()) return bn(conv, x, {.relu = true, .residual = std::move(shortcut)});
   return relu(shortcut + drop_path(bn(conv, x, {})));
 }
 
@@ -47,11 +47,11 @@ BasicBlock::BasicBlock(int64_t in, int64_t out, int s, Shortcut shortcut, Genera
     pad = identity_and_zeros(in, out);
 }
 
-Tensor BasicBlock::forward(const Tensor& x) {
-  const Tensor shortcut = downsample.size() ? downsampled(downsample, x)
-                          : pad             ? conv2d(x, pad, {}, {.stride = stride})
-                                            : x;
-  return join(conv2, bn2, bn1(conv1, x, {.relu = true}), shortcut, drop_path);
+Tensor BasicBlock::consume(Tensor&& x) {
+  Tensor shortcut = downsample.size() ? downsampled(downsample, x) : pad ? conv2d(x, pad, {}, {.stride = stride}) : x;
+  const Tensor y = bn1(conv1, x, {.relu = true});
+  x = {};  // so that the shortcut, if it is x, may be overwritten
+  return join(conv2, bn2, y, std::move(shortcut), drop_path);
 }
 
 Parts BasicBlock::parts() {
@@ -72,9 +72,11 @@ Bottleneck::Bottleneck(int64_t in, int64_t width, int s, Generator& g)
     downsample.append(residual_conv(in, kExpansion * width, 1, s, g)).append(BatchNorm2d(kExpansion * width));
 }
 
-Tensor Bottleneck::forward(const Tensor& x) {
-  const Tensor shortcut = downsample.size() ? downsampled(downsample, x) : x;
-  return join(conv3, bn3, bn2(conv2, bn1(conv1, x, {.relu = true}), {.relu = true}), shortcut, drop_path);
+Tensor Bottleneck::consume(Tensor&& x) {
+  Tensor shortcut = downsample.size() ? downsampled(downsample, x) : x;
+  const Tensor y = bn1(conv1, x, {.relu = true});
+  x = {};  // so that the shortcut, if it is x, may be overwritten
+  return join(conv3, bn3, bn2(conv2, y, {.relu = true}), std::move(shortcut), drop_path);
 }
 
 Parts Bottleneck::parts() {

@@ -26,7 +26,8 @@ class BasicBlock : public Cloneable<BasicBlock> {
   BasicBlock(int64_t in, int64_t out, int stride, Shortcut, Generator&);
   /// As the ResNets for ImageNet are built: shortcut B.
   BasicBlock(int64_t in, int64_t width, int stride, Generator& g) : BasicBlock(in, width, stride, Shortcut::B, g) {}
-  Tensor forward(const Tensor& x) override;
+  Tensor forward(const Tensor& x) override { return consume(Tensor(x)); }
+  Tensor consume(Tensor&& x) override;
   Parts parts() override;
   std::string label() const override { return "BasicBlock"; }
 
@@ -46,7 +47,8 @@ class Bottleneck : public Cloneable<Bottleneck> {
   static constexpr int64_t kExpansion = 4;  ///< output channels = 4·width
 
   Bottleneck(int64_t in, int64_t width, int stride, Generator&);
-  Tensor forward(const Tensor& x) override;
+  Tensor forward(const Tensor& x) override { return consume(Tensor(x)); }
+  Tensor consume(Tensor&& x) override;
   Parts parts() override;
   std::string label() const override { return "Bottleneck"; }
 

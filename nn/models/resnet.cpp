@@ -44,7 +44,7 @@ ResNet::ResNet(ModelConfig c, ResNetOptions o, Generator& g)
 Tensor ResNet::features(const Tensor& x) {
   check_images(x);
   Tensor y = maxpool(bn1(conv1, x, {.relu = true}));
-  for (Sequential& layer : layers) y = layer(y);
+  for (Sequential& layer : layers) y = layer(std::move(y));
   return dropout(pool(y));
 }
 

@@ -10,6 +10,7 @@
 #include "apps/holt/bench/op_profile.h"
 #include "apps/holt/bench/process_memory.h"
 #include "core/autocast.h"
+#include "core/inference.h"
 #include "core/ops.h"
 #include "kernels/build_info.h"
 #include "kernels/file.h"
@@ -61,7 +62,6 @@ class Bench {
     if (profile) profile->start();
     Stopwatch watch(options_.processor_time);
     if (options_.inference) {
-      const NoGrad no_grad;
       (*model_)(images_);
     } else {
       train(profile);
@@ -107,6 +107,8 @@ struct Measured {
 Measured measure(const ModelBench& o, Bench& bench) {
   Measured m;
   const Autocast scope(o.precision);  // of the whole run, as in training: weights are cast once a step
+  std::optional<Inference> evaluation;
+  if (o.inference) evaluation.emplace();
   for (int64_t i = 0; i < o.warmup; ++i) bench.step();
   {  // the step whose products are counted
     OpProfile profile{Stopwatch(o.processor_time)};
