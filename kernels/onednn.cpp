@@ -194,6 +194,7 @@ void explained(const char* op, S&& shape, F&& f) {
 
 // From so many rows of a on it pays to bring b into oneDNN's order first: the product is 3 to 6 % faster, as it else
 // does that in pieces, for each thread, again and again (ViT-B/16, batch 16, 3152 rows).
+// Not in weight gradients, where b is as long as a.
 constexpr int64_t kManyRows = 2048;
 
 Primitive make_matmul(DType t, const Matmul& p, bool bias) {
@@ -211,7 +212,7 @@ Primitive make_matmul(DType t, const Matmul& p, bool bias) {
                            : batched ? memory::desc({1, 1, p.n}, type, memory::dims{p.n, p.n, 1})
                                      : memory::desc({1, p.n}, type, memory::dims{p.n, 1});
   const auto attr = attributes(p.activation);
-  if (batched || p.m < kManyRows) {
+  if (batched || p.transpose_a || p.m < kManyRows) {
     const auto pd = describe<dnnl::matmul>(attr, a, b, row, c);
     return {dnnl::matmul(pd), {a, b, c, row}, pd.scratchpad_desc()};
   }
