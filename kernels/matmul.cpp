@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "kernels/onednn.h"
+#include "kernels/unary.h"
 #include "kernels/via_float.h"
 
 namespace holt {
@@ -35,29 +36,22 @@ void fill_rows(int64_t rows, int64_t cols, const T* bias, T* c) {
   });
 }
 
-// c = activation(pre); the activation is chosen outside the loop, so that the loop becomes vector code.
-template <class T, class F>
-void map(int64_t n, const T* pre, T* c, F f) {
-  parallel_for(n, 8, [=](int64_t begin, int64_t end) {
-#pragma omp simd
-    for (int64_t i = begin; i < end; ++i) assign(c[i], f(acc_t<T>(pre[i])));
-  });
-}
+// c = activation(pre)
 template <class T>
 void activate_all(Activation a, int64_t n, const T* pre, T* c) {
-  using A = acc_t<T>;
+  const auto all = [&](auto f) { unary_forward(Cpu{}, f, n, pre, c); };
   switch (a) {
     case Activation::none:
-      return map(n, pre, c, [](A x) { return x; });
+      return parallel_for(n, 1, [=](int64_t begin, int64_t end) { std::copy(pre + begin, pre + end, c + begin); });
     case Activation::relu:
-      return map(n, pre, c, [](A x) { return relu_of(x); });
+      return all(Relu{});
     case Activation::gelu:
-      return map(n, pre, c, [](A x) { return gelu_of(x); });
+      return all(GeluExact{});
     case Activation::gelu_tanh:
-      return map(n, pre, c, [](A x) { return gelu_tanh_of(x); });
+      return all(GeluTanh{});
     case Activation::silu:
     case Activation::quick_gelu:
-      return map(n, pre, c, [f = swish_of<A>(a)](A x) { return f.value(x); });
+      return all(swish_of<acc_t<T>>(a));
   }
 }
 
