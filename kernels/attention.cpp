@@ -56,29 +56,40 @@ struct Scratch {
   int64_t keys_;
 };
 
-// One row of scores: keeps its maximum and the sum of its exponentials, which replace it. Returns what the earlier
-// blocks' sums must be multiplied by.
-template <class A>
-A softmax_row(int64_t n, A scale, A* s, A& max, A& sum) {
+// One row of scores: keeps its maximum and the sum of its exponentials, which become `weights`, over the scores where
+// In is what these are. Returns what the earlier blocks' sums must be multiplied by.
+template <class In>
+sum_t<In> softmax_row(int64_t n, sum_t<In> scale, sum_t<In>* s, In* weights, sum_t<In>& max, sum_t<In>& sum) {
+  using A = sum_t<In>;
   A m = max, total = 0;
+  if constexpr (std::is_same_v<In, Pair>) {  // in whole vectors: a few numbers behind them take as long as two
+    constexpr int64_t L = kLanes<A>;
+    constexpr auto larger = [](auto x, auto y) { return x > y ? x : y; };
+    std::fill(s + n, s + round_up(n, L), -INFINITY);
+    vector_t<A> tops = load(s), totals{};
+    for (int64_t j = L; j < n; j += L) tops = larger(load(s + j), tops);
+    m = larger(fold(tops, larger), m);
+    const A shift = m * scale;
+    for (int64_t j = 0; j < n; j += L) {
+      const vector_t<A> e = lanes([&](int i) { return vmath::exp_negative(s[j + i] * scale - shift); });
+      totals += e;
+      store_left(weights + j / 2, e);
+    }
+    total = fold(totals, [](auto x, auto y) { return x + y; });
+  } else {
 #pragma omp simd reduction(max : m)
-  for (int64_t j = 0; j < n; ++j) m = s[j] > m ? s[j] : m;
-  const A shift = m * scale;
+    for (int64_t j = 0; j < n; ++j) m = s[j] > m ? s[j] : m;
+    const A shift = m * scale;
 #pragma omp simd reduction(+ : total)
-  for (int64_t j = 0; j < n; ++j) {
-    s[j] = vmath::exp_negative(s[j] * scale - shift);
-    total += s[j];
+    for (int64_t j = 0; j < n; ++j) {
+      s[j] = vmath::exp_negative(s[j] * scale - shift);
+      total += s[j];
+    }
   }
   const A correction = vmath::exp_negative((max - m) * scale);
   max = m;
   sum = sum * correction + total;
   return correction;
-}
-
-// n scores as what multiplies v.
-template <class In>
-void to_weights(int64_t n, const sum_t<In>* scores, In* weights) {
-  if constexpr (std::is_same_v<In, Pair>) narrow_left(n, scores, weights);
 }
 
 template <class In, class T>
@@ -100,8 +111,8 @@ void forward_block(const Attention& p, int64_t rows, const T* q, T* o, acc_t<T>*
     product<In>(rows, keys, s.depth, {s.q, s.depth, 1}, {s.k + first * s.depth, kTileCols<In>, s.depth * kTileCols<In>},
                 s.scores, step, false);
     for (int64_t r = 0; r < rows; ++r) {
-      const A correction = softmax_row(keys, A(p.scale), s.scores + r * step, s.max[r], s.sum[r]);
-      to_weights<In>(keys, s.scores + r * step, s.weights + r * weights_step);
+      const A correction =
+          softmax_row<In>(keys, A(p.scale), s.scores + r * step, s.weights + r * weights_step, s.max[r], s.sum[r]);
       if (first > 0)
         for (int64_t d = 0; d < s.width; ++d) s.o[r * s.width + d] *= correction;
     }

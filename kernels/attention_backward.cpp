@@ -67,31 +67,6 @@ struct Scratch {
   int64_t keys_;
 };
 
-// x[rows, n] as Left with k along the rows' numbering: two rows at a time make pairs.
-template <class In>
-void to_columns(int64_t rows, int64_t n, const sum_t<In>* x, int64_t step, In* to) {
-  if constexpr (std::is_same_v<In, Pair>) {
-    bf16 low[kKeyBlock], high[kKeyBlock] = {};
-    for (int64_t r = 0; r < rows; r += 2, to += step) {
-      narrow(n, x + r * step, low);
-      if (r + 1 < rows)
-        narrow(n, x + (r + 1) * step, high);
-      else
-        std::fill(high, high + n, bf16(0.0f));
-      auto* const pairs = reinterpret_cast<uint32_t*>(to);
-#pragma omp simd
-      for (int64_t j = 0; j < n; ++j) pairs[j] = low[j].bits | uint32_t{high[j].bits} << 16;
-    }
-  }
-}
-
-// x[rows, n] as Left with k along the rows.
-template <class In>
-void to_left(int64_t rows, int64_t n, const sum_t<In>* x, int64_t step, In* to) {
-  if constexpr (std::is_same_v<In, Pair>)
-    for (int64_t r = 0; r < rows; ++r) narrow_left(n, x + r * step, to + r * elements<In>(step));
-}
-
 template <class A>
 void scores_to_gradients(int64_t n, A scale, A lse, A delta, A* s, A* ds) {
 #pragma omp simd
@@ -100,6 +75,42 @@ void scores_to_gradients(int64_t n, A scale, A lse, A delta, A* s, A* ds) {
     const A x = s[j] * scale - lse;
     s[j] = vmath::exp(x);
     ds[j] = s[j] * (ds[j] - delta);
+  }
+}
+
+// A block's scores and do·vᵀ become p and ds, the next products' Left operands: where In is what they are over them;
+// else two rows at a time, rounded to pairs.
+template <class In>
+void to_operands(int64_t rows, int64_t n, sum_t<In> scale, const sum_t<In>* lse, Scratch<In>& s) {
+  using A = sum_t<In>;
+  if constexpr (std::is_same_v<In, Pair>) {
+    const int64_t left_step = elements<In>(s.step);
+    for (int64_t r = 0; r < rows; r += 2) {
+      A *const low = s.scores + r * s.step, *const high = low + s.step, *const dlow = s.dscores + r * s.step,
+               *const dhigh = dlow + s.step;
+      const bool last = r + 1 == rows;  // its neighbour is a row of zeros
+      const A lse_low = lse[r], lse_high = last ? INFINITY : lse[r + 1], delta_low = s.delta[r],
+              delta_high = last ? 0 : s.delta[r + 1];
+      if (last) {
+        std::fill(high, high + s.step, A(0));
+        std::fill(dhigh, dhigh + s.step, A(0));
+      }
+      In* const left = s.ds_left + r * left_step;
+      // The scores' rounding may leave a weight a little above 1.
+      const auto weight = [&](A x) { return vmath::exp_negative(x > A(88) ? A(88) : x); };
+      for (int64_t j = 0; j < n; j += kLanes<A>) {
+        const vector_t<A> p_low = lanes([&](int i) { return weight(low[j + i] * scale - lse_low); });
+        const vector_t<A> p_high = lanes([&](int i) { return weight(high[j + i] * scale - lse_high); });
+        store_rows(s.p_columns + r / 2 * s.step + j, p_low, p_high, static_cast<In*>(nullptr), 0);
+        store_rows(s.ds_columns + r / 2 * s.step + j, p_low * (load(dlow + j) - delta_low),
+                   p_high * (load(dhigh + j) - delta_high), left + j / 2, left_step);
+      }
+      if (n % 2)
+        for (In* end : {left + n / 2, left + left_step + n / 2}) *end = In(static_cast<uint32_t>(*end) & 0xffff);
+    }
+  } else {
+    for (int64_t r = 0; r < rows; ++r)
+      scores_to_gradients(n, scale, lse[r], s.delta[r], s.scores + r * s.step, s.dscores + r * s.step);
   }
 }
 
@@ -148,18 +159,14 @@ void backward_chunk(const Attention& p, int64_t keys, const T* dout, const T* q,
                   s.step, false);
       product<In>(rows, n, s.depth, {s.dout_left, s.left_step(), 1}, {s.v_columns + at, kTileCols<In>, panel},
                   s.dscores, s.step, false);
-      for (int64_t r = 0; r < rows; ++r)
-        scores_to_gradients(n, scale, lse[first + r], s.delta[r], s.scores + r * s.step, s.dscores + r * s.step);
+      to_operands(rows, n, scale, lse + first, s);
       if (weights) {
-        to_columns<In>(rows, n, s.scores, s.step, s.p_columns);
-        to_columns<In>(rows, n, s.dscores, s.step, s.ds_columns);
         product<In>(n, D, depth, {s.p_columns, 1, s.step}, {s.dout_rows, s.width, kTileCols<In>}, s.dv + j * s.width,
                     s.width, true);
         product<In>(n, D, depth, {s.ds_columns, 1, s.step}, {s.q_rows, s.width, kTileCols<In>}, s.dk + j * s.width,
                     s.width, true);
       }
       if (dq || dq_part) {
-        to_left<In>(rows, n, s.dscores, s.step, s.ds_left);
         product<In>(rows, D, elements<In>(n), {s.ds_left, elements<In>(s.step), 1},
                     {s.k_rows + elements<In>(j) * s.width, s.width, kTileCols<In>}, s.dq, s.width, j > 0);
       }

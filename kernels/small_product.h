@@ -211,12 +211,49 @@ class Pieces {
   size_t used_ = 0;
 };
 
-/// n sums as elements of In along k, the last padded with zero. Only for Pair: elsewhere sums are what they are.
-inline void narrow_left(int64_t n, const float* x, Pair* to) {
-  bf16* const row = reinterpret_cast<bf16*>(to);
-  narrow(n, x, row);
-  if (n % 2) row[n] = bf16(0.0f);
+/// f(0), f(1), … as a vector of floats. (GCC makes vector code of the loop and keeps the result in a register.)
+template <class F>
+vector_t<float> lanes(F&& f) {
+  alignas(kVectorBytes) float x[kLanes<float>];
+#pragma omp simd
+  for (int i = 0; i < kLanes<float>; ++i) x[i] = f(i);
+  return load(x);
 }
+
+#if defined(__AVX512BF16__)
+/// op over a vector's elements, by halves. (reduction() of OpenMP adds one after the other; GCC 12 warns of its own
+/// header's _mm512_reduce_add_ps.)
+template <class Op>
+float fold(vector_t<float> x, Op op) {
+  const auto a = op(__builtin_shufflevector(x, x, 0, 1, 2, 3, 4, 5, 6, 7),
+                    __builtin_shufflevector(x, x, 8, 9, 10, 11, 12, 13, 14, 15));
+  const auto b = op(__builtin_shufflevector(a, a, 0, 1, 2, 3), __builtin_shufflevector(a, a, 4, 5, 6, 7));
+  return op(op(b[0], b[1]), op(b[2], b[3]));
+}
+
+// Sums rounded to pairs. Subnormals become zero, as which they would be multiplied anyway (narrow.h takes care of
+// them).
+
+/// A vector of sums as pairs along k.
+inline void store_left(Pair* to, vector_t<float> x) {
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), (__m256i)_mm512_cvtneps_pbh((__m512)x));
+}
+
+/// Two rows' vectors as pairs of one number of each: k along the rows' numbering. If `left` is there, each row also as
+/// pairs along itself, the higher one `left_step` elements behind.
+inline void store_rows(Pair* to, vector_t<float> low, vector_t<float> high, Pair* left, int64_t left_step) {
+  typedef uint16_t Halves __attribute__((vector_size(64)));
+  constexpr Halves kInterleave = {0, 16, 1, 17, 2,  18, 3,  19, 4,  20, 5,  21, 6,  22, 7,  23,
+                                  8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
+  const __m512bh both = _mm512_cvtne2ps_pbh((__m512)high, (__m512)low);
+  store(to, (vector_t<Pair>)__builtin_shuffle((Halves)both, kInterleave));
+  if (!left) return;
+  const auto rows = (vector_t<int64_t>)both;
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(left), (__m256i)__builtin_shufflevector(rows, rows, 0, 1, 2, 3));
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(left + left_step),
+                      (__m256i)__builtin_shufflevector(rows, rows, 4, 5, 6, 7));
+}
+#endif
 
 /// Rows of n numbers of T, `pitch` apart, as rows of In, `row` elements apart, for Left with k along them. Times scale,
 /// but not as Pair.
