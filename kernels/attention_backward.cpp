@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "kernels/attention.h"
+#include "kernels/brief.h"
 #include "kernels/memory.h"
 #include "kernels/small_product.h"
 #include "kernels/vector_math.h"
@@ -97,10 +98,10 @@ void to_operands(int64_t rows, int64_t n, sum_t<In> scale, const sum_t<In>* lse,
       }
       In* const left = s.ds_left + r * left_step;
       // The scores' rounding may leave a weight a little above 1.
-      const auto weight = [&](A x) { return vmath::exp_negative(x > A(88) ? A(88) : x); };
+      const auto weight = [&](lanes::Vec x) { return brief::exp_negative(lanes::at_most(x, 88)); };
       for (int64_t j = 0; j < n; j += kLanes<A>) {
-        const vector_t<A> p_low = lanes([&](int i) { return weight(low[j + i] * scale - lse_low); });
-        const vector_t<A> p_high = lanes([&](int i) { return weight(high[j + i] * scale - lse_high); });
+        const lanes::Vec p_low = weight(load(low + j) * scale - lse_low);
+        const lanes::Vec p_high = weight(load(high + j) * scale - lse_high);
         store_rows(s.p_columns + r / 2 * s.step + j, p_low, p_high, static_cast<In*>(nullptr), 0);
         store_rows(s.ds_columns + r / 2 * s.step + j, p_low * (load(dlow + j) - delta_low),
                    p_high * (load(dhigh + j) - delta_high), left + j / 2, left_step);

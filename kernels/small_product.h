@@ -211,18 +211,8 @@ class Pieces {
   size_t used_ = 0;
 };
 
-/// f(0), f(1), … as a vector of floats. (GCC makes vector code of the loop and keeps the result in a register.)
-template <class F>
-vector_t<float> lanes(F&& f) {
-  alignas(kVectorBytes) float x[kLanes<float>];
-#pragma omp simd
-  for (int i = 0; i < kLanes<float>; ++i) x[i] = f(i);
-  return load(x);
-}
-
 #if defined(__AVX512BF16__)
-/// op over a vector's elements, by halves. (reduction() of OpenMP adds one after the other; GCC 12 warns of its own
-/// header's _mm512_reduce_add_ps.)
+/// op over a vector's elements, by halves. (GCC 12 warns of its own header's _mm512_reduce_add_ps.)
 template <class Op>
 float fold(vector_t<float> x, Op op) {
   const auto a = op(__builtin_shufflevector(x, x, 0, 1, 2, 3, 4, 5, 6, 7),
