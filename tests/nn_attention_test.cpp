@@ -80,6 +80,73 @@ TEST(Attention, BitsDoNotDependOnTheNumberOfThreads) {
   }
 }
 
+struct Results {
+  std::vector<double> o, dq, dk, dv;
+  bool operator==(const Results&) const = default;
+};
+
+// Of 37 queries and 21 keys, both odd, in one head of 8; `spoil` may change q, k, v and o's gradient.
+template <class F>
+Results with_spoilt(DType t, F&& spoil) {
+  constexpr int64_t kQueries = 37, kKeys = 21, kSize = 8;
+  Generator g(4);
+  std::array<std::vector<float>, 4> x;
+  for (size_t i = 0; i < 4; ++i)
+    x[i] = normal({i % 3 == 0 ? kQueries : kKeys, kSize}, 0, 1, g).template to_vector<float>();
+  spoil(x[0], x[1], x[2], x[3]);
+  const auto made = [&](size_t i) { return from(x[i], {1, i % 3 == 0 ? kQueries : kKeys, 1, kSize}).to(t); };
+  const Tensor q = made(0).requires_grad_(), k = made(1).requires_grad_(), v = made(2).requires_grad_();
+  const Tensor o = attention(q, k, v);
+  o.backward(made(3));
+  return {o.to_vector<double>(), q.grad().to_vector<double>(), k.grad().to_vector<double>(),
+          v.grad().to_vector<double>()};
+}
+
+// Expects NaN exactly where at(row, column) says so.
+template <class F>
+void expect_nan(const std::vector<double>& x, const char* name, F&& at) {
+  for (size_t i = 0; i < x.size(); ++i) EXPECT_EQ(std::isnan(x[i]), at(i / 8, i % 8)) << name << "'s element " << i;
+}
+
+// Rows are taken in pairs, the last with a row of zeros, in memory that keeps what was there before.
+TEST(Attention, NaNReachesWhatDependsOnItAndNothingElse) {
+  using X = std::vector<float>;
+  for (const DType t : {DType::f32, DType::bf16}) {
+    SCOPED_TRACE(to_string(t));
+    const auto nothing = [](X&, X&, X&, X&) {};
+    const auto all = [](size_t, size_t) { return true; };
+    const Results clean = with_spoilt(t, nothing);
+    for (const std::vector<double>& x : {clean.o, clean.dq, clean.dk, clean.dv})
+      expect_nan(x, "clean", [](size_t, size_t) { return false; });
+    for (const size_t row : {5, 36}) {
+      const auto in_row = [&](size_t r, size_t) { return r == row; };
+      Results got = with_spoilt(t, [&](X& q, X&, X&, X&) { q[row * 8 + 3] = NAN; });
+      expect_nan(got.o, "o", in_row);
+      expect_nan(got.dq, "dq", in_row);
+      expect_nan(got.dk, "dk", all);
+      expect_nan(got.dv, "dv", all);
+      got = with_spoilt(t, [&](X&, X&, X&, X& dout) { dout[row * 8 + 3] = NAN; });
+      EXPECT_EQ(got.o, clean.o);
+      expect_nan(got.dq, "dq", in_row);
+      expect_nan(got.dk, "dk", all);
+      expect_nan(got.dv, "dv", [](size_t, size_t column) { return column == 3; });
+    }
+    for (const size_t row : {4, 20}) {
+      const Results key = with_spoilt(t, [&](X&, X& k, X&, X&) { k[row * 8 + 3] = NAN; });
+      for (const std::vector<double>& x : {key.o, key.dq, key.dk, key.dv}) expect_nan(x, "of a key", all);
+      const Results value = with_spoilt(t, [&](X&, X&, X& v, X&) { v[row * 8 + 3] = INFINITY; });
+      for (size_t i = 0; i < value.o.size(); ++i) EXPECT_EQ(std::isinf(value.o[i]), i % 8 == 3) << i;
+    }
+    EXPECT_EQ(with_spoilt(t, nothing), clean);
+    // Scores of −102: e^−lse of a key that is not there overflows.
+    const Results low = with_spoilt(t, [](X& q, X& k, X&, X&) {
+      std::fill(q.begin(), q.end(), -6.0f);
+      std::fill(k.begin(), k.end(), 6.0f);
+    });
+    for (const double x : low.dq) EXPECT_TRUE(std::abs(x) < 1) << x;
+  }
+}
+
 // add_layer_norm → qkv → attention → proj → add_layer_norm → linear + gelu → linear, with the stream beside it.
 TEST(TransformerBlock, FusedResidualsAreAddAndLayerNorm) {
   Generator g(2);

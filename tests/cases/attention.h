@@ -190,6 +190,9 @@ inline std::vector<Case> attention_cases(Scope scope) {
     both({1, 1, 3, 4099, 32, false}, t);
     both({1, 1, 1025, 3, 32, false}, t);
     both({1, 1, 0, 7, 64, false}, t);
+    both({1, 2, 97, 1, 16, false}, t);
+    both({1, 1, 95, 257, 48, false}, t);
+    both({1, 1, 19, 301, 32, false, " equal scores", 0}, t);
     for (auto wants : {std::array{true, false, false}, {false, true, false}, {false, false, true}, {true, false, true}})
       cases.push_back(attention_backward_case({1, 2, 65, 40, 64, false}, t, wants));
     // Scores up to about ±60: one key takes nearly all the weight, and a sum without the maximum's subtraction
