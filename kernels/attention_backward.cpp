@@ -106,7 +106,7 @@ void to_operands(int64_t rows, int64_t n, sum_t<In> scale, const sum_t<In>* lse,
         store_rows(s.ds_columns + r / 2 * s.step + j, p_low * (load(dlow + j) - delta_low),
                    p_high * (load(dhigh + j) - delta_high), left + j / 2, left_step);
       }
-      if (n % 2)
+      if (n % 2)  // nothing that multiplies keys beyond the last may be infinite
         for (In* end : {left + n / 2, left + left_step + n / 2}) *end = In(static_cast<uint32_t>(*end) & 0xffff);
     }
   } else {

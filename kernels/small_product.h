@@ -4,9 +4,8 @@
 // Six rows of c by four vectors stay in registers; each step along k loads four vectors of b and broadcasts six numbers
 // of a: 24 multiply-adds for ten loads. Operands are In:
 //   float, double   themselves
-//   Pair            two neighbours along k in bf16, multiplied and added by one AVX512_BF16 instruction (twice the
-//   flops
-//                   of float; subnormals count as zero)
+//   Pair            two neighbours along k in bf16, multiplied and added by one AVX512_BF16 instruction (twice
+//                   the flops of float; subnormals count as zero)
 // b is packed so that n is contiguous (pack_rows, pack_columns); a's strides are free. An element of c is summed along
 // k in order, whatever tile it falls into: results do not depend on how rows are cut into blocks.
 #pragma once
@@ -211,7 +210,7 @@ class Pieces {
   size_t used_ = 0;
 };
 
-#if defined(__AVX512BF16__)
+#if defined(__AVX512BF16__)  // the only place where there are pairs: operand_t
 /// op over a vector's elements, by halves. (GCC 12 warns of its own header's _mm512_reduce_add_ps.)
 template <class Op>
 float fold(vector_t<float> x, Op op) {
