@@ -4,6 +4,7 @@
 
 #include "kernels/lanes.h"
 #include "kernels/parallel.h"
+#include "kernels/philox.h"
 
 namespace holt {
 namespace {
@@ -31,9 +32,13 @@ inline Words multiply(Words x, uint32_t by) {
 //
 // bits[4·q + i] = philox(seed, stream, first + q).v[i]
 void draw(uint64_t seed, uint64_t stream, uint64_t first, uint32_t* bits) {
-  uint64_t key[10][2];
-  for (uint32_t round = 0, k0 = seed, k1 = seed >> 32; round < 10; ++round, k0 += 0x9E3779B9u, k1 += 0xBB67AE85u)
-    key[round][0] = k0, key[round][1] = k1;
+  using namespace philox_constants;
+  uint64_t key[kRounds][2];
+  uint32_t k0 = static_cast<uint32_t>(seed), k1 = static_cast<uint32_t>(seed >> 32);
+  for (auto& k : key) {
+    k[0] = k0, k[1] = k1;
+    k0 += kStep0, k1 += kStep1;
+  }
   Words ascending{}, lower{}, upper{};  // the last two: lanes of two vectors in turn
   for (int i = 0; i < kWide; ++i) {
     ascending[i] = i;
@@ -52,7 +57,7 @@ void draw(uint64_t seed, uint64_t stream, uint64_t first, uint32_t* bits) {
     for (const auto& k : key)
 #pragma GCC unroll 4
       for (int t = 0; t < kTogether; ++t) {
-        const Words p0 = multiply(c0[t], 0xD2511F53u), p1 = multiply(c2[t], 0xCD9E8D57u);
+        const Words p0 = multiply(c0[t], kMultiply0), p1 = multiply(c2[t], kMultiply1);
         c0[t] = p1 >> 32 ^ c1[t] ^ k[0];
         c2[t] = p0 >> 32 ^ c3[t] ^ k[1];
         c1[t] = p1;
