@@ -25,24 +25,15 @@ using Ints = int32_t __attribute__((vector_size(kLanes * sizeof(int32_t))));
 [[gnu::always_inline]] inline Vec load(const float* x) { return *reinterpret_cast<const LooseVec*>(x); }
 [[gnu::always_inline]] inline void store(float* y, Vec v) { *reinterpret_cast<LooseVec*>(y) = v; }
 
-// By way of memory that the compiler leaves out.
-[[gnu::always_inline]] inline Vec load(const bf16* x) {
+// 16-bit floats, by way of memory that the compiler leaves out.
+template <class H>
+[[gnu::always_inline]] inline Vec load(const H* x) requires(sizeof(H) == 2) {
   alignas(sizeof(Vec)) float buffer[kLanes];
   detail::widen(kLanes, x, buffer);
   return load(buffer);
 }
-[[gnu::always_inline]] inline void store(bf16* y, Vec v) {
-  alignas(sizeof(Vec)) float buffer[kLanes];
-  store(buffer, v);
-  detail::narrow(kLanes, buffer, y);
-}
-
-[[gnu::always_inline]] inline Vec load(const f16* x) {
-  alignas(sizeof(Vec)) float buffer[kLanes];
-  detail::widen(kLanes, x, buffer);
-  return load(buffer);
-}
-[[gnu::always_inline]] inline void store(f16* y, Vec v) {
+template <class H>
+[[gnu::always_inline]] inline void store(H* y, Vec v) requires(sizeof(H) == 2) {
   alignas(sizeof(Vec)) float buffer[kLanes];
   store(buffer, v);
   detail::narrow(kLanes, buffer, y);
