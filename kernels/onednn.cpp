@@ -287,7 +287,18 @@ void run_conv2d(Kind kind, const char* op, DType t, const Conv2d& p, Names names
 struct Ordered {
   memory::desc order;
   Workspace bytes;
-  Ordered(const memory::desc& d) : order(d), bytes(Device::cpu, d.get_size()) {}
+
+  Ordered(const Primitive& p, const Weights& weights) : order(p.args[1]), bytes(Device::cpu, p.args[1].get_size()) {
+    if (!p.repack) {
+      weights(bytes.as<void>());
+      return;
+    }
+    const Workspace plain(Device::cpu, p.plain.get_size()), scratch(Device::cpu, p.repack_scratch.get_size());
+    weights(plain.as<void>());
+    repack(p, memory(p.plain, engine(), plain.as<void>()), memory(order, engine(), bytes.as<void>()),
+           scratch.as<void>());
+    stream().wait();
+  }
 };
 
 }  // namespace
@@ -333,22 +344,8 @@ void conv2d_forward(DType t, const Conv2d& p, const void* x, const void* w, cons
 void conv2d_affine(DType t, const Conv2d& p, const void* x, const Weights& weights, const float* bias, bool add,
                    void* y, Packed& packed) {
   with_conv2d(kAffine, "conv2d_affine", t, p, add, [&](const Primitive& made) {
-    const memory::desc& order = made.args[1];
-    const auto w = packed.get<Ordered>([&](const Ordered& kept) { return kept.order == order; },
-                                       [&] {
-                                         auto fresh = std::make_shared<Ordered>(order);
-                                         if (!made.repack) {
-                                           weights(fresh->bytes.as<void>());
-                                           return fresh;
-                                         }
-                                         const Workspace plain(Device::cpu, made.plain.get_size()),
-                                             scratch(Device::cpu, made.repack_scratch.get_size());
-                                         weights(plain.as<void>());
-                                         repack(made, memory(made.plain, engine(), plain.as<void>()),
-                                                memory(order, engine(), fresh->bytes.as<void>()), scratch.as<void>());
-                                         stream().wait();
-                                         return fresh;
-                                       });
+    const auto w = packed.get<Ordered>([&](const Ordered& kept) { return kept.order == made.args[1]; },
+                                       [&] { return std::make_shared<Ordered>(made, weights); });
     execute(made, kForwardNames, x, w->bytes.as<void>(), y, bias, true);
   });
 }
