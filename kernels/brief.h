@@ -65,9 +65,11 @@ template <bool fine = false>
 
 /// n·ln 2 + ln(1 + f) for x = 2^n·(1 + f), 1 + f in [√½, √2).
 [[gnu::always_inline]] inline Vec value(Log, Vec x) {
-  const Vec zero = {}, scaled = x < 0x1p-126f ? x * 0x1p23f : x;   // subnormal
-  const lanes::Ints n = (lanes::bits(scaled) - 0x3f3504f3) >> 23;  // 0x3f3504f3 is √½
-  const Vec f = lanes::from_bits(lanes::bits(scaled) - (n << 23)) - 1.0f;
+  const Vec zero = {}, scaled = x < 0x1p-126f ? x * 0x1p23f : x;     // subnormal
+  using Words = uint32_t __attribute__((vector_size(sizeof(Vec))));  // negative x, which comes to nothing, wraps round
+  const auto word = reinterpret_cast<Words>(scaled);
+  const auto n = reinterpret_cast<lanes::Ints>(word - 0x3f3504f3u) >> 23;  // that is √½
+  const Vec f = reinterpret_cast<Vec>(word - (reinterpret_cast<Words>(n) << 23)) - 1.0f;
   const Vec part = f * detail::polynomial(f, 0.176580555f, -0.270945993f, 0.33638884f, -0.499450647f, 0.999966181f);
   Vec y = (__builtin_convertvector(n, Vec) - (x < 0x1p-126f ? zero + 23.0f : zero)) * 0.693147181f + part;
   y = x == INFINITY ? x : y;
