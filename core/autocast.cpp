@@ -1,9 +1,7 @@
 #include "core/autocast.h"
 
-#include <memory>
-#include <unordered_map>
-
 #include "core/autograd.h"
+#include "core/by_weight.h"
 #include "kernels/cast.h"
 #include "kernels/onednn.h"
 #include "kernels/recording.h"
@@ -11,33 +9,11 @@
 namespace holt {
 namespace {
 
-struct Key {
-  const Storage* storage;
-  int64_t offset, numel;
-  DType dtype;
-  friend bool operator==(const Key&, const Key&) = default;
-};
-
-struct KeyHash {
-  size_t operator()(const Key& k) const {
-    size_t h = std::hash<const void*>()(k.storage);
-    for (const auto x : {static_cast<size_t>(k.offset), static_cast<size_t>(k.numel), static_cast<size_t>(k.dtype)})
-      h = (h ^ x) * 0x9E3779B97F4A7C15u;
-    return h;
-  }
-};
-
-struct Copy {
-  std::weak_ptr<Storage> master;  // an address may be used again: this tells
-  uint64_t version;
-  Tensor values;
-};
-
 struct State {
   DType dtype = DType::f32;
   int depth = 0;
   int64_t copies = 0;
-  std::unordered_map<Key, Copy, KeyHash> kept;
+  ByWeight<Tensor> kept;  // cast copies, flat
 };
 
 State& state() {
@@ -59,23 +35,16 @@ void convert(const Tensor& from, const Tensor& to) {
 
 // The kept copy of a leaf, brought up to date.
 Tensor copy_of(const Tensor& w, State& s) {
-  const Key key{w.storage().get(), w.offset(), w.numel(), s.dtype};
-  auto found = s.kept.find(key);
-  if (found == s.kept.end()) {
-    // A new weight, so perhaps a new network: those whose weights are gone leave nothing behind.
-    std::erase_if(s.kept, [](const auto& entry) { return entry.second.master.expired(); });
-    found = s.kept.emplace(key, Copy{}).first;
-  }
-  Copy& c = found->second;
-  if (c.values && c.version == w.storage()->version && c.master.lock() == w.storage()) return c.values;
+  auto& entry = s.kept.entry(w, s.dtype);
+  Tensor& values = entry.value;
+  if (values && entry.of(w)) return values;
   // A graph that is still alive keeps the old values.
-  if (!c.values || c.values.storage().use_count() > 1 || c.values.device() != w.device())
-    c.values = empty({w.numel()}, s.dtype, w.device());
-  c.master = w.storage();
-  c.version = w.storage()->version;
-  convert(w, c.values);
+  if (!values || values.storage().use_count() > 1 || values.device() != w.device())
+    values = empty({w.numel()}, s.dtype, w.device());
+  entry.made_of(w);
+  convert(w, values);
   ++s.copies;
-  return c.values;
+  return values;
 }
 
 }  // namespace
