@@ -11,7 +11,7 @@
 
 #include <cmath>
 
-#include "kernels/lanes.h"
+#include "kernels/brief.h"
 #include "kernels/memory.h"
 #include "kernels/small_product.h"
 #include "kernels/vector_math.h"
@@ -61,21 +61,6 @@ struct Scratch {
   int64_t keys_;
 };
 
-// 2^y for y ≤ 0 (or NaN), off by at most 2e-7, in half of the arithmetic of vmath::exp_negative. (brief.h's is too
-// rough for a sum that stays in float.) Below 2^-126.5 the result is 0.
-inline lanes::Vec pow2_negative(lanes::Vec y) {
-  constexpr float kRound =
-      0x1.8p23f + 127;  // adding it leaves n + 127 at the bottom, n = round(y): the exponent of 2^n
-  y = lanes::at_least(y, -127);
-  const lanes::Vec shifted = y + kRound, r = y - (shifted - kRound);
-  lanes::Vec p = 1.3264729641e-3f * r + 9.6715139225e-3f;  // minimax fit of 2^r, 2^0 = 1
-  p = p * r + 5.5507335812e-2f;
-  p = p * r + 2.4022242427e-1f;
-  p = p * r + 6.9314700365e-1f;
-  p = p * r + 1.0f;
-  return p * lanes::from_bits(lanes::bits(shifted) << 23);
-}
-
 // One row of scores: keeps its maximum and the sum of its exponentials, which become `weights`, over the scores where
 // In is what these are. Returns what the earlier blocks' sums must be multiplied by.
 template <class In>
@@ -88,14 +73,14 @@ sum_t<In> softmax_row(int64_t n, sum_t<In> scale, sum_t<In>* s, In* weights, sum
     std::fill(s + n, s + round_up(n, L), -INFINITY);
     lanes::Vec tops = load(s), totals{};
     for (int64_t j = L; j < n; j += L) tops = lanes::larger(tops, load(s + j));
-    m = std::max(m, fold(tops, [](auto x, auto y) { return x > y ? x : y; }));
+    m = std::max(m, lanes::fold(tops, [](auto x, auto y) { return x > y ? x : y; }));
     const A shift = m * scale_log2;
     for (int64_t j = 0; j < n; j += L) {
-      const lanes::Vec e = pow2_negative(load(s + j) * scale_log2 - shift);
+      const lanes::Vec e = brief::pow2_negative(load(s + j) * scale_log2 - shift);
       totals += e;
       store_left(weights + j / 2, e);
     }
-    total = fold(totals, [](auto x, auto y) { return x + y; });
+    total = lanes::sum(totals);
   } else {
 #pragma omp simd reduction(max : m)
     for (int64_t j = 0; j < n; ++j) m = s[j] > m ? s[j] : m;

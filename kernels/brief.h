@@ -28,14 +28,19 @@ template <class... C>
   return p;
 }
 
-/// 2^y for y in [−127.5, 128.5): 2^n·2^r with n = round(y), |r| ≤ ½. 2^0 is 1. Off by 1.0e-4, `fine` by 2.8e-6.
-template <bool fine = false>
-[[gnu::always_inline]] inline Vec pow2(Vec y) {
+/// 2^y for y in [−127.5, 128.5): 2^n·2^r with n = round(y), |r| ≤ ½, and the polynomial c for 2^r.
+template <class... C>
+[[gnu::always_inline]] inline Vec pow2_by(Vec y, C... c) {
   constexpr float kRound = 0x1.8p23f + 127;  // adding it leaves n + 127 at the bottom: the exponent of 2^n
   const Vec shifted = y + kRound, r = y - (shifted - kRound);
-  const Vec p = fine ? polynomial(r, 9.58285787e-3f, 5.5906421e-2f, 0.240240985f, 0.693124194f, 1.0f)
-                     : polynomial(r, 5.50089428e-2f, 0.242210957f, 0.693282925f, 1.0f);
-  return p * lanes::from_bits(lanes::bits(shifted) << 23);
+  return polynomial(r, c...) * lanes::from_bits(lanes::bits(shifted) << 23);
+}
+
+/// The same, off by 1.0e-4, `fine` by 2.8e-6. 2^0 is 1.
+template <bool fine = false>
+[[gnu::always_inline]] inline Vec pow2(Vec y) {
+  return fine ? pow2_by(y, 9.58285787e-3f, 5.5906421e-2f, 0.240240985f, 0.693124194f, 1.0f)
+              : pow2_by(y, 5.50089428e-2f, 0.242210957f, 0.693282925f, 1.0f);
 }
 
 /// 1 + 2^y for any y.
@@ -59,6 +64,12 @@ template <bool fine = false>
 /// e^x for x ≤ 0 (or NaN).
 [[gnu::always_inline]] inline Vec exp_negative(Vec x) {
   return detail::pow2(at_least(x * detail::kLog2e, detail::kLeast));
+}
+
+/// 2^y for y ≤ 0 (or NaN), off by at most 2e-7: for sums that stay in float.
+[[gnu::always_inline]] inline Vec pow2_negative(Vec y) {
+  return detail::pow2_by(at_least(y, detail::kLeast), 1.3264729641e-3f, 9.6715139225e-3f, 5.5507335812e-2f,
+                         2.4022242427e-1f, 6.9314700365e-1f, 1.0f);
 }
 
 [[gnu::always_inline]] inline Vec value(Exp, Vec x) { return exp(x); }

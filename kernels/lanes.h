@@ -2,6 +2,7 @@
 // processor has. What they cannot say well (16-bit floats; minima, for which GCC compares and selects) is named here.
 #pragma once
 #include <cstring>
+#include <utility>
 
 #include "kernels/narrow.h"
 
@@ -62,16 +63,24 @@ void store_first(int64_t n, T* y, vec_t<T> v) {
   std::memcpy(y, part, n * sizeof(T));
 }
 
-/// The lanes added up, by halves.
+/// op, of vectors and of numbers, over all lanes, by halves.
+template <class V, class Op>
+[[gnu::always_inline]] inline float fold(V v, Op op) {
+  constexpr int kHalf = sizeof(V) / sizeof(float) / 2;
+  if constexpr (kHalf == 2) {
+    return op(op(v[0], v[2]), op(v[1], v[3]));
+  } else {
+    const auto from = [v]<int... I>(int first, std::integer_sequence<int, I...>) {
+      return first ? __builtin_shufflevector(v, v, kHalf + I...) : __builtin_shufflevector(v, v, I...);
+    };
+    constexpr std::make_integer_sequence<int, kHalf> half;
+    return fold(op(from(0, half), from(kHalf, half)), op);
+  }
+}
+/// The lanes added up.
 inline double sum(double v) { return v; }
 inline float sum(Vec v) {
-  alignas(sizeof(Vec)) float part[kLanes];
-  store(part, v);
-#pragma GCC unroll 4
-  for (int half = kLanes / 2; half > 0; half /= 2)
-#pragma GCC unroll 8
-    for (int i = 0; i < half; ++i) part[i] += part[i + half];
-  return part[0];
+  return fold(v, [](auto x, auto y) { return x + y; });
 }
 
 /// Σ f(c) for c = 0, step, 2·step … below end, into four sums, so that additions need not wait for each other.

@@ -211,15 +211,6 @@ class Pieces {
 };
 
 #if defined(__AVX512BF16__)  // the only place where there are pairs: operand_t
-/// op over a vector's elements, by halves. (GCC 12 warns of its own header's _mm512_reduce_add_ps.)
-template <class Op>
-float fold(vector_t<float> x, Op op) {
-  const auto a = op(__builtin_shufflevector(x, x, 0, 1, 2, 3, 4, 5, 6, 7),
-                    __builtin_shufflevector(x, x, 8, 9, 10, 11, 12, 13, 14, 15));
-  const auto b = op(__builtin_shufflevector(a, a, 0, 1, 2, 3), __builtin_shufflevector(a, a, 4, 5, 6, 7));
-  return op(op(b[0], b[1]), op(b[2], b[3]));
-}
-
 // Sums rounded to pairs. Subnormals become zero, as which they would be multiplied anyway (narrow.h takes care of
 // them).
 

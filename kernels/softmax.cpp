@@ -48,8 +48,7 @@ void forward_row(const Softmax& p, const bf16* x, bf16* y, float* room) {
   std::fill(room + C, room + whole, -std::numeric_limits<float>::infinity());  // adds nothing
   Vec largest = lanes::load(room);
   for (int64_t c = kLanes; c < whole; c += kLanes) largest = lanes::larger(largest, lanes::load(room + c));
-  float m = -std::numeric_limits<float>::infinity();
-  for (int i = 0; i < kLanes; ++i) m = m < largest[i] ? largest[i] : m;
+  const float m = lanes::fold(largest, [](auto a, auto b) { return a < b ? b : a; });
   Vec sums = {};
   if (p.log) {
     for (int64_t c = 0; c < whole; c += kLanes) sums += brief::exp_negative(lanes::load(room + c) - m);
