@@ -46,12 +46,14 @@ Tensor conv2d_batch_norm(const Tensor& given, const Tensor& w, Conv2dOptions opt
                          double eps, bool relu, Tensor residual) {
   const bool casts = autocast_changes({&given, &w});
   const Tensor x = casts ? autocast(given) : given;
-  const bool fits = folds(x, w, options, norm, residual) && (casts || w.dtype() == x.dtype());
-  Conv2d p = fits ? conv2d_sizes(x, w, options) : Conv2d{};
-  const Shape shape{p.n, fits ? p.out_h() : 0, fits ? p.out_w() : 0, p.cout};
-  if (!fits || (residual && (residual.shape() != shape || residual.dtype() != x.dtype())))
+  const auto both = [&] {
     return batch_norm(conv2d(given, w, {}, options), norm.weight, norm.bias, norm.running_mean, norm.running_var,
                       {.training = false, .eps = eps, .relu = relu}, residual);
+  };
+  if ((!casts && w.dtype() != x.dtype()) || !folds(x, w, options, norm, residual)) return both();
+  Conv2d p = conv2d_sizes(x, w, options);
+  const Shape shape{p.n, p.out_h(), p.out_w(), p.cout};
+  if (residual && (residual.shape() != shape || residual.dtype() != x.dtype())) return both();
   const TraceRange trace("conv2d_batch_norm");
   p.relu = relu;
   const auto channels = static_cast<size_t>(p.cout);
