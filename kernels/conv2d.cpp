@@ -7,6 +7,7 @@
 #include "kernels/onednn.h"
 #include "kernels/via_float.h"
 #include "kernels/weight_sums.h"
+#include "kernels/window_product.h"
 #include "kernels/winograd.h"
 
 namespace holt {
@@ -114,6 +115,9 @@ void conv2d_forward(B cpu, Conv2d p, const T* x, const T* w, const T* bias, T* y
       const Widened shift(p.cout, bias);
       winograd::conv2d_forward<T, T>(p, x, w, {.shift = shift, .relu = p.relu}, y);
     }
+  } else if (window_product::suits_forward(p)) {
+    const Widened shift(p.cout, bias);
+    window_product::conv2d_forward<T, T>(p, x, w, nullptr, shift, y);
   } else if (onednn::computes(dtype_of<T>)) {
     onednn::conv2d_forward(dtype_of<T>, p, x, w, bias, y);
   } else if constexpr (!std::is_same_v<T, float>) {
@@ -152,6 +156,8 @@ void conv2d_backward_weights(B cpu, Conv2d p, const T* dy, const T* x, T* dw) {
     std::fill_n(dw, p.w_size(), T(0));
   } else if (by_winograd<T>(p, winograd::Pass::backward_weights)) {
     if constexpr (kWinograd<T>) winograd::conv2d_backward_weights(p, dy, x, dw);
+  } else if (window_product::suits_backward_weights(p)) {
+    window_product::conv2d_backward_weights(p, dy, x, dw);
   } else if (onednn::computes(dtype_of<T>)) {
     if constexpr (std::is_same_v<T, float> || std::is_same_v<T, bf16>) {
       if (weights_by_product<T>(p))
@@ -174,6 +180,15 @@ void conv2d_affine(Cpu, Conv2d p, const T* x, const float* w, const float* scale
                    T* y, Packed* packed) {
   if (winograd::suits<T>(p, winograd::Pass::forward))
     return winograd::conv2d_forward<T>(p, x, w, {scale, shift, residual, p.relu}, y, packed);
+  if (!residual && window_product::suits_forward(p)) return window_product::conv2d_forward(p, x, w, scale, shift, y);
+  if constexpr (!std::is_same_v<T, float>) {
+    if (!onednn::computes(dtype_of<T>)) {
+      const Widened wx(p.x_size(), x), wresidual(p.y_size(), residual);
+      const Rounded ry(p.y_size(), y);
+      conv2d_affine<float>(Cpu{}, p, wx, w, scale, shift, wresidual, ry, packed);
+      return ry.store();
+    }
+  }
   // oneDNN's epilogue is fastest with a bias and what y holds; a scale or another tensor cost up to a third more.
   if (residual && residual != y)
     parallel_for(p.y_size(), 1,

@@ -12,9 +12,9 @@
 // flops a byte in float: bound by arithmetic; first layers (Cin = 1, 3), 1×1 ones of few
 // channels and depthwise ones (9 flops an element) by memory.
 // Numerics: sums in acc_t<T>, rounded once. dw sums N·OH·OW terms: on GPUs in pieces, whose sums are added in order.
-// The gradient of the bias is bias_activation_backward's. On cpu: oneDNN, kernels/weight_sums.h, and for most 3×3
-// windows kernels/winograd.h, which multiplies less often than the definition. On cuda, rung "vendor": cuDNN
-// (kernels/cuda/cudnn.h).
+// The gradient of the bias is bias_activation_backward's. On cpu: oneDNN, kernels/weight_sums.h or (AVX2)
+// kernels/window_product.h, and for most 3×3 windows kernels/winograd.h, which multiplies less often than the
+// definition. On cuda, rung "vendor": cuDNN (kernels/cuda/cudnn.h).
 #pragma once
 #include "kernels/device.h"
 #include "kernels/packed.h"
@@ -62,8 +62,8 @@ void conv2d_backward_weights(B, Conv2d, const T* dy, const T* x, T* dw);
 
 /// y ← relu?(scale[o]·(x∗w) + shift[o] + residual?), what a frozen batch norm makes of it: all in float, rounded once,
 /// but that in bf16 the products see scale[o]·w rounded. relu is p's; residual is like y, may be y itself (then it is
-/// not copied) or null. What is made of w and scale is found or put in `packed`, if there is one. T: those of float and
-/// bf16 that onednn::computes(). No size is zero.
+/// not copied) or null. What is made of w and scale is found or put in `packed`, if there is one. T: float, bf16. No
+/// size is zero.
 template <class T>
 void conv2d_affine(Cpu, Conv2d, const T* x, const float* w, const float* scale, const float* shift, const T* residual,
                    T* y, Packed* packed = nullptr);

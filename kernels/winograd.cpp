@@ -155,15 +155,18 @@ void convolve(const Pass3x3<T>& p, const WeightSource<W>& w, double flops, Packe
     by_tiles(p, kept ? *kept : *all(), work);
 }
 
-// With fewer tiles the weights' transform is most of the work. bf16's direct products are twice as fast as float's,
-// with AMX sixteen times.
+// With fewer tiles the weights' transform is most of the work. Where the processor has products of bf16, direct ones
+// are twice as fast as float's, with AMX sixteen times.
 template <class T>
-constexpr int64_t enough_tiles(Pass pass) {
+constexpr int64_t enough_tiles([[maybe_unused]] Pass pass) {
   if (std::is_same_v<T, float>) return 16;
 #if defined(__AMX_BF16__)
   return std::numeric_limits<int64_t>::max();
-#endif
+#elif defined(__AVX512BF16__)
   return pass == Pass::forward ? 128 : 64;
+#else
+  return 16;
+#endif
 }
 
 }  // namespace

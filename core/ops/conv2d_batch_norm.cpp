@@ -23,7 +23,9 @@ bool folds(const Tensor& x, const Tensor& w, const Conv2dOptions& o, const Batch
            const Tensor& residual) {
   if (grad_enabled() && (wanted(x) || wanted(w) || wanted(norm.weight) || wanted(norm.bias) || wanted(residual)))
     return false;
-  if (x.device().kind != Device::cpu || !onednn::computes(x.dtype()) || x.rank() != 4 || w.rank() != 4) return false;
+  if (x.device().kind != Device::cpu || (x.dtype() != DType::f32 && x.dtype() != DType::bf16) || x.rank() != 4 ||
+      w.rank() != 4)
+    return false;
   if ((w.dtype() != DType::f32 && w.dtype() != DType::bf16) || o.groups != 1 || w.size(3) != x.size(3) ||
       x.numel() == 0 || w.numel() == 0)
     return false;
