@@ -181,7 +181,8 @@ struct Pointers {
     A v = 1;
     if (mask == Mask::from_y) v = A(y[i + j]);
     if (mask == Mask::from_x) v = (A(x[i + j]) - mean[j]) * scale[j] + shift[j];
-    return v <= 0 ? A(0) : A(dy[i + j]);
+    const A given = A(dy[i + j]);  // read in any case: without AVX-512 there are no loads of some 16-bit lanes
+    return v <= 0 ? A(0) : given;
   }
 };
 

@@ -22,6 +22,8 @@ constexpr uint64_t kLower = 0xffffffff;
 inline Words multiply(Words x, uint32_t by) {
 #if defined(__AVX512F__)
   return reinterpret_cast<Words>(_mm512_maskz_mul_epu32(0xff, reinterpret_cast<__m512i>(x), _mm512_set1_epi64(by)));
+#elif defined(__AVX2__)
+  return reinterpret_cast<Words>(_mm256_mul_epu32(reinterpret_cast<__m256i>(x), _mm256_set1_epi64x(by)));
 #else
   return (x & kLower) * by;
 #endif

@@ -7,13 +7,13 @@
 //   for (…) ys[i] = f(xs[i]);
 //   narrow(n, ys, y);                      nothing for float and double
 //
-// The processor's own instructions are used where the build may (AVX-512 BF16, F16C); they give the bits of dtype.h's
-// conversions.
+// The processor's own instructions are used where the build may (AVX2, AVX-512, its BF16, F16C); they give the bits of
+// dtype.h's conversions.
 #pragma once
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
-#if defined(__AVX512F__)
+#if defined(__AVX2__) || defined(__F16C__)
 #include <immintrin.h>
 #endif
 
@@ -38,6 +38,11 @@ inline void widen(int64_t n, const bf16* x, float* to) {
     const __m512i whole = _mm512_maskz_slli_epi32(kAll, _mm512_maskz_cvtepu16_epi32(kAll, half), 16);
     _mm512_storeu_ps(to + i, _mm512_castsi512_ps(whole));
   }
+#elif defined(__AVX2__)
+  for (; i + 8 <= n; i += 8) {
+    const __m128i half = _mm_loadu_si128(reinterpret_cast<const __m128i*>(x + i));
+    _mm256_storeu_ps(to + i, _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(half), 16)));
+  }
 #endif
 #pragma omp simd
   for (int64_t k = i; k < n; ++k) to[k] = float(x[k]);
@@ -48,6 +53,9 @@ inline void widen(int64_t n, const f16* x, float* to) {
 #if defined(__AVX512F__)
   for (; i + 16 <= n; i += 16)
     _mm512_storeu_ps(to + i, _mm512_maskz_cvtph_ps(kAll, _mm256_loadu_si256(reinterpret_cast<const __m256i*>(x + i))));
+#elif defined(__F16C__)
+  for (; i + 8 <= n; i += 8)
+    _mm256_storeu_ps(to + i, _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(x + i))));
 #endif
 #pragma omp simd
   for (int64_t k = i; k < n; ++k) to[k] = float(x[k]);
@@ -66,6 +74,17 @@ inline void narrow(int64_t n, const float* x, bf16* to) {
     const __m256bh rounded = _mm512_cvtneps_pbh(v);
     std::memcpy(to + i, &rounded, sizeof rounded);
   }
+#elif defined(__AVX2__) && !defined(__AVX512F__)  // dtype.h's rounding
+  for (; i + 8 <= n; i += 8) {
+    const __m256 v = _mm256_loadu_ps(x + i);
+    const __m256i u = _mm256_castps_si256(v), odd = _mm256_and_si256(_mm256_srli_epi32(u, 16), _mm256_set1_epi32(1));
+    const __m256i rounded = _mm256_add_epi32(_mm256_add_epi32(u, _mm256_set1_epi32(0x7fff)), odd),
+                  quiet = _mm256_or_si256(u, _mm256_set1_epi32(0x400000)),
+                  nan = _mm256_castps_si256(_mm256_cmp_ps(v, v, _CMP_UNORD_Q)),
+                  upper = _mm256_srli_epi32(_mm256_blendv_epi8(rounded, quiet, nan), 16);
+    const __m128i packed = _mm_packus_epi32(_mm256_castsi256_si128(upper), _mm256_extracti128_si256(upper, 1));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(to + i), packed);
+  }
 #endif
 #pragma omp simd
   for (int64_t k = i; k < n; ++k) assign(to[k], x[k]);
@@ -77,6 +96,10 @@ inline void narrow(int64_t n, const float* x, f16* to) {
   for (; i + 16 <= n; i += 16)
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + i),
                         _mm512_maskz_cvtps_ph(kAll, _mm512_loadu_ps(x + i), _MM_FROUND_TO_NEAREST_INT));
+#elif defined(__F16C__)
+  for (; i + 8 <= n; i += 8)
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(to + i),
+                     _mm256_cvtps_ph(_mm256_loadu_ps(x + i), _MM_FROUND_TO_NEAREST_INT));
 #endif
 #pragma omp simd
   for (int64_t k = i; k < n; ++k) assign(to[k], x[k]);
