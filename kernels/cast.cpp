@@ -1,5 +1,6 @@
 #include "kernels/cast.h"
 
+#include "kernels/narrow.h"
 #include "kernels/parallel.h"
 
 namespace holt {
@@ -9,6 +10,10 @@ void cast(B, int64_t n, const From* x, To* y) {
   parallel_for(n, 1, [x, y](int64_t begin, int64_t end) {
     const From* const in = x;  // locals, for a uint8_t* may point anywhere, at what the lambda captured too
     To* const out = y;
+    if constexpr (std::is_same_v<From, float> && sizeof(To) == 2)
+      return detail::narrow(end - begin, in + begin, out + begin);
+    if constexpr (sizeof(From) == 2 && std::is_same_v<To, float>)
+      return detail::widen(end - begin, in + begin, out + begin);
 #pragma omp simd
     for (int64_t i = begin; i < end; ++i) {
       if constexpr (sizeof(To) == 2)
