@@ -3,17 +3,10 @@
 // convolutions little.
 #pragma once
 #include "kernels/memory.h"
+#include "kernels/narrow.h"
 #include "kernels/parallel.h"
 
 namespace holt {
-
-template <class From, class To>
-void convert(int64_t n, const From* from, To* to) {
-  parallel_for(n, 1, [=](int64_t begin, int64_t end) {
-#pragma omp simd
-    for (int64_t i = begin; i < end; ++i) assign(to[i], float(from[i]));
-  });
-}
 
 /// A float copy of n elements; null for null.
 class Widened {
@@ -21,7 +14,13 @@ class Widened {
   template <class T>
   Widened(int64_t n, const T* x)
       : memory_(Device::cpu, x ? n * sizeof(float) : 0), data_(x ? memory_.as<float>() : nullptr) {
-    if (x) convert(n, x, data_);
+    if (x)
+      parallel_for(n, 1, [&](int64_t begin, int64_t end) {
+        if constexpr (std::is_same_v<T, float>)
+          std::copy(x + begin, x + end, data_ + begin);
+        else
+          detail::widen(end - begin, x + begin, data_ + begin);
+      });
   }
   operator const float*() const { return data_; }
 
@@ -37,7 +36,10 @@ class Rounded {
   Rounded(int64_t n, T* x) : memory_(Device::cpu, x ? n * sizeof(float) : 0), n_(n), x_(x) {}
   operator float*() const { return x_ ? memory_.as<float>() : nullptr; }
   void store() const {
-    if (x_) convert(n_, memory_.as<float>(), x_);
+    if (x_)
+      parallel_for(n_, 1, [&](int64_t begin, int64_t end) {
+        detail::narrow(end - begin, memory_.as<float>() + begin, x_ + begin);
+      });
   }
 
  private:
