@@ -53,13 +53,13 @@ namespace detail {
 template <class Rows>
 void pack_left(const Operand<Rows>& a, int64_t i, int64_t high, int64_t k, int64_t deep, float* to) {
   constexpr int64_t R = small::kTileRows;
-  static_assert(R <= kLanes);
-  alignas(64) float group[std::max(kLanes * kDeep, kHigh + kLanes)];
+  // With wide vectors R numbers are written as one, whose lanes beyond them the next one writes over.
+  constexpr bool kVectors = R <= kLanes;
+  alignas(64) float group[std::max(R * kDeep, kHigh) + kLanes];
   if (!a.along_k) {
     for (int64_t d = 0; d < deep; ++d) {
       a.rows.fill(k + d, i, high, group);
-      // A vector's lanes beyond R are written over by the next one, of which the last has none.
-      if (d + 1 < deep)
+      if (kVectors && d * R + kLanes <= deep * R)
         for (int64_t r = 0; r < high; r += R) small::store(to + r * deep + d * R, small::load(group + r));
       else
         for (int64_t r = 0; r < high; r += R) std::copy_n(group + r, R, to + r * deep + d * R);
@@ -68,12 +68,17 @@ void pack_left(const Operand<Rows>& a, int64_t i, int64_t high, int64_t k, int64
   }
   for (int64_t r = 0; r < high; r += R, to += R * deep) {
     for (int64_t q = 0; q < std::min(R, high - r); ++q) a.rows.fill(i + r + q, k, deep, group + q * kDeep);
-    for (int64_t d = 0; d < deep; d += kLanes) {
-      small::vector_t<float> block[kLanes] = {};
+    if constexpr (kVectors) {
+      for (int64_t d = 0; d < deep; d += kLanes) {
+        small::vector_t<float> block[kLanes] = {};
 #pragma GCC unroll 16
-      for (int64_t q = 0; q < R; ++q) block[q] = small::load(group + q * kDeep + d);
-      small::detail::transpose<float>(block);
-      for (int64_t q = 0; q < std::min(kLanes, deep - d); ++q) small::store(to + (d + q) * R, block[q]);
+        for (int64_t q = 0; q < R; ++q) block[q] = small::load(group + q * kDeep + d);
+        small::detail::transpose<float>(block);
+        for (int64_t q = 0; q < std::min(kLanes, deep - d); ++q) small::store(to + (d + q) * R, block[q]);
+      }
+    } else {
+      for (int64_t d = 0; d < deep; ++d)
+        for (int64_t q = 0; q < R; ++q) to[d * R + q] = group[q * kDeep + d];
     }
   }
 }
