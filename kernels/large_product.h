@@ -116,10 +116,6 @@ void pack_right(const Operand<Rows>& b, int64_t k, int64_t deep, int64_t j, int6
   }
 }
 
-}  // namespace detail
-
-namespace detail {
-
 // Rows [i, i_end) and columns [j, j_end) of y: what one thread does. Its numbers are those of product().
 template <class T, class A, class B, class Finish>
 class Rectangle {
