@@ -49,7 +49,8 @@ bool suits_forward(const Conv2d& p) {
   return possible(p) && p.stride_h * p.stride_w > 1 && p.kh * p.kw > 1 && p.cin >= 128 && p.cout >= 64;
 }
 bool suits_backward_weights(const Conv2d& p) {
-  return possible(p) && (p.stride_h * p.stride_w > 1 || p.kh * p.kw > 1) && p.cout >= 64;
+  return possible(p) && (p.stride_h * p.stride_w > 1 || p.kh * p.kw > 1) && p.cout >= 64 &&
+         p.kh * p.kw * p.cin >= 128;  // a first layer's 27 columns are not worth gathering
 }
 
 template <class T, class W>
