@@ -29,11 +29,7 @@ struct Matrix {
   const T* data;
   int64_t pitch;
   void fill(int64_t row, int64_t first, int64_t count, float* to) const {
-    const T* from = data + row * pitch + first;
-    if constexpr (std::is_same_v<T, float>)
-      std::copy_n(from, count, to);
-    else
-      holt::detail::widen(count, from, to);
+    holt::detail::widen(count, data + row * pitch + first, to);
   }
 };
 
@@ -43,8 +39,6 @@ struct Operand {
   Rows rows;
   bool along_k;
 };
-template <class Rows>
-Operand(Rows, bool) -> Operand<Rows>;
 
 namespace detail {
 
@@ -120,10 +114,10 @@ void pack_right(const Operand<Rows>& b, int64_t k, int64_t deep, int64_t j, int6
 template <class T, class A, class B, class Finish>
 class Rectangle {
  public:
-  // Floats that it needs beside y, for at most m rows and n columns.
-  static int64_t room(int64_t m, int64_t n, int64_t k) {
-    const int64_t wide = small::round_up(std::min(n, kWide), kPanel);
-    return kLeft + kDeep * wide + (k <= kDeep ? std::min(m, kHigh) : m) * wide;
+  // Floats that it needs beside y [·, pitch], for at most m rows and n columns.
+  static int64_t room(int64_t m, int64_t n, int64_t k, int64_t pitch) {
+    const int64_t wide = small::round_up(std::min(n, kWide), kPanel), rows = k <= kDeep ? std::min(m, kHigh) : m;
+    return kLeft + kDeep * wide + (direct(pitch) ? 0 : rows * wide);
   }
 
   Rectangle(const Operand<A>& a, const Operand<B>& b, int64_t k, T* y, int64_t pitch, const Finish& finish, float* room)
@@ -136,20 +130,26 @@ class Rectangle {
  private:
   static constexpr int64_t kLeft = kHigh * kDeep + kLanes;  // the last vector's lanes beyond its rows
 
+  // Whether sums are formed in y itself: floats, of which a tile, writing whole vectors, writes none beyond a row.
+  static bool direct(int64_t pitch) { return std::is_same_v<T, float> && pitch % kLanes == 0; }
+
+  // Where the sums of row r, from column j on, are formed, and how far its rows are apart: in y, or from row `at` of
+  // `room` on.
+  std::pair<float*, int64_t> sums(int64_t r, int64_t at, int64_t j, float* room, int64_t pitch) const {
+    if constexpr (std::is_same_v<T, float>)
+      if (direct(pitch_)) return {y_ + r * pitch_ + j, pitch_};
+    return {room + at * pitch, pitch};
+  }
+
   void columns(int64_t i, int64_t i_end, int64_t j, int64_t wide) {
     const int64_t whole = small::round_up(wide, kPanel);
-    float *const left = room_, *const right = left + kLeft, *const sums = right + kDeep * whole;
-    // Sums of floats are formed in y itself; but tiles write whole vectors.
-    const bool direct = std::is_same_v<T, float> && wide % kLanes == 0;
+    float *const left = room_, *const right = left + kLeft;
     for (int64_t k = 0; k < k_; k += kDeep) {
       const int64_t deep = std::min(kDeep, k_ - k);
       pack_right(b_, k, deep, j, wide, right);
       for (int64_t r = i; r < i_end; r += kHigh) {
         const int64_t high = std::min(kHigh, i_end - r);
-        float* c = sums + (k_ <= kDeep ? 0 : r - i) * whole;
-        int64_t pitch = whole;
-        if constexpr (std::is_same_v<T, float>)
-          if (direct) c = y_ + r * pitch_ + j, pitch = pitch_;
+        const auto [c, pitch] = sums(r, k_ <= kDeep ? 0 : r - i, j, right + kDeep * whole, whole);
         pack_left(a_, r, high, k, deep, left);
         tiles(high, wide, deep, left, right, c, pitch, k > 0);
         if (k + deep == k_) finish(r, high, j, wide, c, pitch);
@@ -205,7 +205,7 @@ void product(int64_t m, int64_t n, int64_t k, const Operand<A>& a, const Operand
     return std::min(size, (size + unit - 1) / unit * part / parts * unit);
   };
   using Part = detail::Rectangle<T, A, B, Finish>;
-  const Rooms<float> rooms(Part::room(m / down + 2 * unit, n / across + 2 * kPanel, k));
+  const Rooms<float> rooms(Part::room(m / down + 2 * unit, n / across + 2 * kPanel, k, n));
   parallel_for(threads, kSerialWork, [&](int64_t begin, int64_t end) {
     for (int64_t t = begin; t < end; ++t) {
       const int64_t p = t / across, q = t % across;

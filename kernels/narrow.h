@@ -30,6 +30,8 @@ namespace detail {
 inline constexpr __mmask16 kAll = 0xffff;
 #endif
 
+inline void widen(int64_t n, const float* x, float* to) { std::copy_n(x, n, to); }
+
 inline void widen(int64_t n, const bf16* x, float* to) {
   int64_t i = 0;
 #if defined(__AVX512F__)  // GCC widens halves of 8 and joins them

@@ -15,12 +15,7 @@ class Widened {
   Widened(int64_t n, const T* x)
       : memory_(Device::cpu, x ? n * sizeof(float) : 0), data_(x ? memory_.as<float>() : nullptr) {
     if (x)
-      parallel_for(n, 1, [&](int64_t begin, int64_t end) {
-        if constexpr (std::is_same_v<T, float>)
-          std::copy(x + begin, x + end, data_ + begin);
-        else
-          detail::widen(end - begin, x + begin, data_ + begin);
-      });
+      parallel_for(n, 1, [&](int64_t begin, int64_t end) { detail::widen(end - begin, x + begin, data_ + begin); });
   }
   operator const float*() const { return data_; }
 
