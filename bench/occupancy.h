@@ -2,11 +2,12 @@
 #pragma once
 #include <algorithm>
 #include <filesystem>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "core/json.h"
 #include "kernels/error.h"
+#include "kernels/file.h"
 
 namespace holt::bench {
 
@@ -18,9 +19,7 @@ struct Multiprocessor {
 
 /// From tests/gpu/<file>.json, which hold cuDNN's device properties.
 inline Multiprocessor read_multiprocessor(const std::filesystem::path& json) {
-  std::ifstream in(json);
-  check(in.good(), "occupancy: cannot read {}", json.string());
-  const auto j = nlohmann::json::parse(in);
+  const auto j = parse_json(read_file(json.string()));
   const int reserved = j.at("reservedSharedMemoryPerBlock");
   return {j.at("deviceName"), j.at("maxRegistersPerSM"), j.at("maxSharedMemoryPerBlockOptin").get<int>() + reserved,
           reserved,           j.at("maxThreadsPerSM"),   j.at("maxCtasPerSM")};

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "core/json.h"
 #include "kernels/file.h"
 #include "kernels/memory.h"
 
@@ -207,7 +208,7 @@ void write_safetensors(const std::string& path, const NamedTensors& tensors, con
   size_t at = 0;
   const auto append = [&](const std::string& key, const auto& value) {
     text += text.empty() ? '{' : ',';
-    text.append(Json(key).dump()).append(1, ':').append(value.dump());
+    text.append(json_text(Json(key))).append(1, ':').append(json_text(value));
   };
   try {
     if (!metadata.empty()) append(kMetadata, Json(metadata));

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <numbers>
 
+#include "core/json.h"
 #include "data/embedded.h"
 #include "kernels/parallel.h"
 #include "kernels/philox.h"
@@ -103,7 +104,7 @@ const std::vector<GlyphFont>& glyph_fonts() {
   static const std::vector<GlyphFont> fonts = [] {
     const EmbeddedFile& file = embedded("index.json");
     const auto* text = reinterpret_cast<const char*>(file.bytes.data());
-    const auto index = nlohmann::json::parse(text, text + file.bytes.size());
+    const auto index = parse_json({text, file.bytes.size()});
     std::string classes;
     for (const std::string& name : class_names()) classes += name;
     check(index.at("classes") == classes && index.at("cell") == kMaster && index.at("columns") == kColumns,

@@ -1,4 +1,5 @@
 #include "nn/usage.h"
+#include "core/json.h"
 
 #include <cmath>
 #include <nlohmann/json.hpp>
@@ -19,7 +20,7 @@ void validate(const Usage& u, const ModelConfig& c, const std::string& source) {
 }
 
 Metadata to_metadata(const Usage& u) {
-  return {{"usage", Json{{"classes", u.classes}, {"mean", u.mean}, {"std", u.std}}.dump()}};
+  return {{"usage", json_text(Json{{"classes", u.classes}, {"mean", u.mean}, {"std", u.std}})}};
 }
 
 Usage usage_from_metadata(const Metadata& m, const ModelConfig& c, const std::string& source) {
@@ -27,7 +28,7 @@ Usage usage_from_metadata(const Metadata& m, const ModelConfig& c, const std::st
   check(it != m.end(), "{}: does not say how to use its model: the metadata has no 'usage'", source);
   Usage u;
   try {
-    const Json j = Json::parse(it->second);
+    const Json j = parse_json(it->second);
     j.at("classes").get_to(u.classes);
     j.at("mean").get_to(u.mean);
     j.at("std").get_to(u.std);

@@ -7,7 +7,6 @@
 
 #include <filesystem>
 #include <fstream>
-#include <nlohmann/json.hpp>
 #include <sstream>
 
 #include "data/class_folder.h"
@@ -19,6 +18,7 @@
 #include "nn/train_loop.h"
 #include "tests/harness/expect_error.h"
 #include "tests/harness/expect_text.h"
+#include "tests/harness/json.h"
 #include "tests/harness/process.h"
 #include "transfer/adapt.h"
 
@@ -129,7 +129,7 @@ TEST_F(AdaptCommand, SaysWhatItDoes) {
   EXPECT_TRUE(loaded.classifier.gate);
   EXPECT_EQ(loaded.classifier.seen, (std::vector<int64_t>{0, 1, 2}));
   EXPECT_EQ(loaded.metadata.at("transfer.method"), "holt");
-  EXPECT_EQ(Json::parse(loaded.metadata.at("transfer.options")).at("steps"), 6);
+  EXPECT_EQ(parse_json(loaded.metadata.at("transfer.options")).at("steps"), 6);
 }
 
 TEST_F(AdaptCommand, IsAFunctionOfItsSeed) {
@@ -165,7 +165,7 @@ TEST_F(AdaptCommand, Calibrates) {
     int64_t count = 0;
     std::istringstream lines(out);
     for (std::string line; std::getline(lines, line);) {
-      const std::string name = Json::parse(line).at("predictions").at(0).at("class");
+      const std::string name = parse_json(line).at("predictions").at(0).at("class");
       count += name == "E" || name == "F" || name == "G";
     }
     return count;
@@ -278,7 +278,7 @@ TEST_F(AdaptCommand, Predicts) {
   const std::string model = adapted(), image = path("seen/C/1.png");
   const Result one = holt_run({"predict", "--model", model, image, "--json", "--top", "9"});
   ASSERT_EQ(one.code, 0) << one.err;
-  const Json j = Json::parse(one.out);
+  const Json j = parse_json(one.out);
   EXPECT_EQ(j.at("image"), image);
   ASSERT_EQ(j.at("predictions").size(), kNames.size());
   double sum = 0;
@@ -310,7 +310,7 @@ TEST_F(AdaptCommand, PredictsTheRest) {
   EXPECT_HAS(r.err, "2 of 4 images could not be read");
   std::istringstream lines(r.out);
   std::vector<Json> parsed;
-  for (std::string line; std::getline(lines, line);) parsed.push_back(Json::parse(line));
+  for (std::string line; std::getline(lines, line);) parsed.push_back(parse_json(line));
   ASSERT_EQ(parsed.size(), 4u);
   EXPECT_EQ(parsed[0], parsed[3]);
   EXPECT_TRUE(parsed[1].contains("error"));

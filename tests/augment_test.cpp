@@ -6,9 +6,7 @@
 #include <zlib.h>
 
 #include <cmath>
-#include <fstream>
 #include <map>
-#include <nlohmann/json.hpp>
 #include <set>
 
 #include "data/affine.h"
@@ -16,7 +14,9 @@
 #include "data/loader.h"
 #include "data/mix.h"
 #include "data/rand_augment.h"
+#include "kernels/file.h"
 #include "tests/harness/expect_error.h"
+#include "tests/harness/json.h"
 
 namespace holt::data {
 namespace {
@@ -49,8 +49,7 @@ TEST(Augment, EveryBitIsTorchvisionsOnPil) {
   for (const RandChange& c : rand_changes()) random[c.name] = &c;
   EXPECT_EQ(random.size(), 14u);
 
-  std::ifstream in(std::string(HOLT_SOURCE_DIR) + "/tests/golden/augment.json");
-  const nlohmann::json golden = nlohmann::json::parse(in);
+  const nlohmann::json golden = parse_json(read_file(std::string(HOLT_SOURCE_DIR) + "/tests/golden/augment.json"));
   std::set<std::string> seen;
   for (const auto& g : golden.at("cases")) {
     const std::string op = g.at("op");

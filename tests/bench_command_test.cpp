@@ -4,12 +4,12 @@
 
 #include <cmath>
 #include <filesystem>
-#include <fstream>
-#include <nlohmann/json.hpp>
 #include <set>
 
 #include "kernels/error.h"
+#include "kernels/file.h"
 #include "tests/harness/expect_text.h"
+#include "tests/harness/json.h"
 #include "tests/harness/process.h"
 
 namespace holt {
@@ -29,8 +29,7 @@ Json measured(const std::string& model, std::vector<std::string> arguments) {
   arguments.insert(arguments.begin(), fixed.begin(), fixed.end());
   const test::Result r = bench(arguments);
   EXPECT_EQ(r.code, 0) << r.err;
-  std::ifstream in(path);
-  const Json json = Json::parse(in, nullptr, false);
+  const Json json = parse_json(read_file(path.string()));
   std::filesystem::remove(path);
   return json;
 }

@@ -8,7 +8,6 @@
 #include <cmath>
 #include <filesystem>
 #include <fstream>
-#include <nlohmann/json.hpp>
 #include <thread>
 
 #include "core/safetensors.h"
@@ -17,6 +16,7 @@
 #include "kernels/stream.h"
 #include "tests/harness/expect_text.h"
 #include "tests/harness/idx_header.h"
+#include "tests/harness/json.h"
 #include "tests/harness/process.h"
 
 namespace holt {
@@ -90,7 +90,7 @@ class CliTest : public testing::Test {
     std::ifstream in(folder_ / run / "log.jsonl");
     std::vector<Json> lines;
     for (std::string line; std::getline(in, line);) {
-      lines.push_back(Json::parse(line));
+      lines.push_back(parse_json(line));
       lines.back().erase("seconds");
       lines.back().erase("images_per_second");
     }
@@ -180,7 +180,7 @@ TEST_F(CliTest, TrainsTestsAndEvaluates) {
   for (const char* file : {"", "/model.safetensors", "/checkpoint.safetensors"}) {
     const Result r = holt_run({"eval", "--model", out(reference()) + file, "--data-dir", data(), "--json"});
     ASSERT_EQ(r.code, 0) << r.err;
-    const Json j = Json::parse(r.out);
+    const Json j = parse_json(r.out);
     EXPECT_EQ(j.at("accuracy"), log[2].at("test_accuracy"));
     EXPECT_NEAR(j.at("loss").get<double>(), log[2].at("test_loss").get<double>(), 1e-6);
     EXPECT_EQ(j.at("samples"), 120);
@@ -362,7 +362,7 @@ TEST_F(CliTest, NanStopsAndKeepsTheLastCheckpoint) {
   EXPECT_HAS(r.err, "step");
   const Result e = holt_run({"eval", "--model", out("nan"), "--data-dir", data(), "--json"});  // it is whole and sound
   ASSERT_EQ(e.code, 0) << e.err;
-  EXPECT_TRUE(std::isfinite(Json::parse(e.out).at("loss").get<double>()));
+  EXPECT_TRUE(std::isfinite(parse_json(e.out).at("loss").get<double>()));
 }
 
 TEST_F(CliTest, Info) {

@@ -109,9 +109,7 @@ TEST(DeviceBatches, MayBeLeftInTheMiddle) {
       DeviceBatches batches(loader.epoch(0), Device::cuda);
       for (int i = 0; i < taken; ++i) kept = batches.next();
     }
-    if (kept) {
-      EXPECT_EQ(kept->labels.to_vector<int64_t>()[0], (taken - 1) * kBatch % 3);
-    }
+    if (kept) { EXPECT_EQ(kept->labels.to_vector<int64_t>()[0], (taken - 1) * kBatch % 3); }
   }
   synchronize(Device::cuda);
   EXPECT_EQ(counts(), before);

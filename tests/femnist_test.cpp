@@ -4,11 +4,11 @@
 
 #include <filesystem>
 #include <fstream>
-#include <nlohmann/json.hpp>
 #include <set>
 
 #include "data/benchmark.h"
 #include "tests/harness/expect_error.h"
+#include "tests/harness/json.h"
 
 namespace holt::data {
 namespace {
@@ -70,9 +70,9 @@ class FemnistBenchmark : public testing::Test {
 };
 
 TEST_F(FemnistBenchmark, LeafsOwnSplit) {
-  write("train/all_data_0.json", file({{"w1", writer({0, 10, 36}, 1)}, {"w2", writer({5}, 10)}}).dump());
-  write("train/all_data_1.json", file({{"w3", writer({61, 61}, 20)}}).dump(2));
-  write("test/all_data_0.json", file({{"w1", writer({10}, 30)}, {"w2", writer({5, 5}, 40)}}).dump());
+  write("train/all_data_0.json", json_text(file({{"w1", writer({0, 10, 36}, 1)}, {"w2", writer({5}, 10)}})));
+  write("train/all_data_1.json", json_text(file({{"w3", writer({61, 61}, 20)}}), 2));
+  write("test/all_data_0.json", json_text(file({{"w1", writer({10}, 30)}, {"w2", writer({5, 5}, 40)}})));
   write("test/notes.txt", "not read");
   const auto b = open();
   EXPECT_EQ(b->classes().size(), 62u);
@@ -99,7 +99,7 @@ TEST_F(FemnistBenchmark, LeafsOwnSplit) {
 TEST_F(FemnistBenchmark, OneFolderIsSplitByTheSeed) {
   Json users;
   for (int w = 0; w < 13; ++w) users[format("w{}", 10 + w)] = writer(std::vector<int>(10, w), 1 + 10 * w);
-  write("all_data_0.json", file(users).dump());
+  write("all_data_0.json", json_text(file(users)));
   const auto b = open();
   ASSERT_EQ(b->domains().size(), 11u);  // ten targets; all alike, so by name
   EXPECT_EQ(b->domains()[1], "w10");
@@ -127,11 +127,11 @@ TEST_F(FemnistBenchmark, BadFiles) {
   const auto with = [&](const std::string& pointer, const Json& value) {
     Json changed = file(good);
     changed[Json::json_pointer(pointer)] = value;
-    write("a.json", changed.dump());
+    write("a.json", json_text(changed));
   };
   write("a.json", "");
   EXPECT_ERROR(open(), "a.json: the file is empty");
-  const std::string text = file(good).dump();
+  const std::string text = json_text(file(good));
   write("a.json", text.substr(0, text.size() / 2));
   EXPECT_ERROR(open(), "a.json: not JSON at byte");
   write("a.json", "{\"users\": [1]}");
@@ -168,10 +168,10 @@ TEST_F(FemnistBenchmark, BadFiles) {
   EXPECT_ERROR(open(), "user w1 has no y");
   with("/user_data/w1/raw", {{"any", {1, {2}, "thing"}}});
   EXPECT_EQ(open()->domains().size(), 2u);  // what is not needed is passed over
-  write("b.json", file({{"w2", writer({1}, 3)}}).dump());
+  write("b.json", json_text(file({{"w2", writer({1}, 3)}})));
   EXPECT_ERROR(open(), "b.json: user w2 is there already");
   fs::remove(root_ / "b.json");
-  write("a.json", file({{"w2", writer({1}, 3)}}).dump());
+  write("a.json", json_text(file({{"w2", writer({1}, 3)}})));
   EXPECT_ERROR(open(), "the images of 1 writer, at least 2 are needed");
 }
 

@@ -29,9 +29,7 @@ void expect_widened() {
     std::fill(y.begin(), y.end(), -123.0f);
     EXPECT_EQ(widen(n, x.data(), y.data()), y.data());
     for (int64_t i = 0; i < n; ++i) ASSERT_TRUE(same(y[i], static_cast<float>(x[i]))) << i;
-    if (n < 1 << 16) {
-      EXPECT_EQ(y[n], -123.0f);
-    }
+    if (n < 1 << 16) { EXPECT_EQ(y[n], -123.0f); }
   }
 }
 TEST(Narrow, WidensBf16) { expect_widened<bf16>(); }

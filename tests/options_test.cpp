@@ -4,11 +4,11 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <nlohmann/json.hpp>
 #include <set>
 
 #include "nn/optim.h"
 #include "tests/harness/expect_error.h"
+#include "tests/harness/json.h"
 
 namespace holt::transfer {
 namespace {
@@ -147,7 +147,7 @@ TEST(OptionsTest, JsonIsComplete) {
   for (const OptionInfo& info : option_table()) set(o, info.name, values(info).front());
   const Json j = o;
   EXPECT_EQ(j.size(), option_table().size());
-  EXPECT_EQ(Json::parse(j.dump()).get<Options>(), o);
+  EXPECT_EQ(parse_json(json_text(j)).get<Options>(), o);
   for (const OptionInfo& info : option_table()) {
     Json without = j;
     without.erase(info.name);

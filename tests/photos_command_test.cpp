@@ -4,12 +4,12 @@
 
 #include <filesystem>
 #include <fstream>
-#include <nlohmann/json.hpp>
 
 #include "data/jpeg.h"
 #include "kernels/error.h"
 #include "kernels/file.h"
 #include "tests/harness/expect_text.h"
+#include "tests/harness/json.h"
 #include "tests/harness/process.h"
 
 namespace holt {
@@ -68,9 +68,9 @@ TEST_F(PhotosTest, TrainsTheSameWhateverTheWorkersAndEvaluates) {
   const test::Result e =
       holt({"eval", "--model", (folder_ / "plain").string(), "--data", "folder", "--data-dir", photos(), "--json"});
   ASSERT_EQ(e.code, 0) << e.err;
-  const Json json = Json::parse(e.out);
+  const Json json = parse_json(e.out);
   EXPECT_EQ(json["samples"], 6);
-  EXPECT_EQ(json["accuracy"], 1.0) << json;
+  EXPECT_EQ(json["accuracy"], 1.0) << json_text(json);
   EXPECT_TRUE(json["classes"].contains("red"));
 }
 
@@ -97,7 +97,7 @@ TEST_F(PhotosTest, BenchLoader) {
   const test::Result r = holt({"bench", "loader", "--data-dir", photos() + "/train", "--images", "16", "--batch", "4",
                                "--image-size", "32", "--json", json});
   ASSERT_EQ(r.code, 0) << r.err;
-  const Json j = Json::parse(bytes_of(json));
+  const Json j = parse_json(bytes_of(json));
   double sum = 0;
   for (const char* stage : {"read", "decode", "crop and resize", "augment", "normalise"}) {
     EXPECT_GT(j["milliseconds"][stage].get<double>(), 0) << stage;

@@ -8,8 +8,8 @@
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
-#include <nlohmann/json.hpp>
 
+#include "tests/harness/json.h"
 #include "tests/harness/made_results.h"
 #include "tests/harness/process.h"
 #include "transfer/report/parts.h"
@@ -53,7 +53,7 @@ size_t count_of(const std::string& text, const std::string& what) {
 }
 
 Json data_of(const std::string& page) {
-  return Json::parse(between(page, "<script type=\"application/json\" id=\"data\">", "</script>"));
+  return parse_json(between(page, "<script type=\"application/json\" id=\"data\">", "</script>"));
 }
 
 TEST(Report, IsOneFileThatNeedsNothingElse) {
@@ -196,7 +196,7 @@ class Browser : public testing::Test {
     }
     const std::string found = between(r.out, "data-found=\"", "\"");
     EXPECT_FALSE(found.empty()) << "the page was not read to its end: " << r.err.substr(0, 1000);
-    return found.empty() ? Json() : Json::parse(unescaped(found));
+    return found.empty() ? Json() : parse_json(unescaped(found));
   }
 
   fs::path framed(const fs::path& page, int64_t width, int64_t height) const {

@@ -1,6 +1,6 @@
 // The same small network — convolution, batch norm, pooling, linear, dropout — trained 20 steps on cpu and on the
-// emulated GPU: every kernel of a training step, forward and backward, in one loop. On cuda too, where there is a GPU or
-// a double of one (then all of a step is queued before any of it runs).
+// emulated GPU: every kernel of a training step, forward and backward, in one loop. On cuda too, where there is a GPU
+// or a double of one (then all of a step is queued before any of it runs).
 #include <gtest/gtest.h>
 
 #include <cmath>

@@ -1,10 +1,9 @@
 // The table: aggregates against numbers worked out by hand, and every writer.
 #include <gtest/gtest.h>
 
-#include <nlohmann/json.hpp>
-
 #include "kernels/error.h"
 #include "tests/harness/expect_text.h"
+#include "tests/harness/json.h"
 #include "transfer/table_text.h"
 
 namespace holt::transfer {
@@ -53,7 +52,7 @@ const Cell& cell(const Table& table, const std::string& method, const std::strin
 }
 
 std::string everything(const Table& table) {
-  return terminal_table(table) + markdown_table(table) + summary_csv(table) + summary_json(table).dump();
+  return terminal_table(table) + markdown_table(table) + summary_csv(table) + json_text(summary_json(table));
 }
 
 TEST(Table, AggregatesByHand) {

@@ -3,11 +3,10 @@
 // may be four times as far: the sums' order differs, their precision does not.
 #include <gtest/gtest.h>
 
-#include <nlohmann/json.hpp>
-
 #include "data/image.h"
 #include "data/loader.h"
 #include "kernels/file.h"
+#include "tests/harness/json.h"
 #include "tests/parity/reference_run.h"
 
 namespace holt::parity {
@@ -16,7 +15,7 @@ namespace {
 using Json = nlohmann::json;
 
 const Json& golden() {
-  static const Json all = Json::parse(read_file(std::string(HOLT_SOURCE_DIR) + "/tests/golden/parity.json"));
+  static const Json all = parse_json(read_file(std::string(HOLT_SOURCE_DIR) + "/tests/golden/parity.json"));
   return all;
 }
 

@@ -7,9 +7,9 @@
 #include <filesystem>
 #include <fstream>
 #include <map>
-#include <nlohmann/json.hpp>
 
 #include "kernels/error.h"
+#include "tests/harness/json.h"
 #include "tests/harness/process.h"
 
 namespace holt {
@@ -55,7 +55,7 @@ class TransferCliTest : public testing::Test {
     std::map<std::string, Json> all;
     std::ifstream in(folder_ / name / "results.jsonl");
     for (std::string line; std::getline(in, line);) {
-      Json j = Json::parse(line);
+      Json j = parse_json(line);
       for (const char* cost : {"seconds", "selection_seconds", "peak_bytes"}) j.erase(cost);
       all[j.at("id")] = j;
     }
@@ -98,7 +98,7 @@ TEST_F(TransferCliTest, CtrlCLeavesWhatContinues) {
   EXPECT_EQ(r.code, 128 + SIGINT) << r.err;
   EXPECT_NE(r.out.find("the same command goes on from there"), std::string::npos) << r.out;
   EXPECT_GE(results("interrupted").size(), 2u);
-  for (const auto& [id, j] : results("interrupted")) EXPECT_FALSE(j.contains("error")) << j.at("error");
+  for (const auto& [id, j] : results("interrupted")) EXPECT_FALSE(j.contains("error")) << json_text(j.at("error"));
   EXPECT_EQ(run("interrupted", kStudy).code, 0);
   EXPECT_EQ(results("interrupted").size(), 10u);
 }

@@ -3,7 +3,6 @@
 #include <unistd.h>
 
 #include <filesystem>
-#include <nlohmann/json.hpp>
 
 #include "core/ops.h"
 #include "core/torch_file.h"
@@ -16,6 +15,7 @@
 #include "nn/weights/weights.h"
 #include "tests/harness/expect_text.h"
 #include "tests/harness/idx_header.h"
+#include "tests/harness/json.h"
 #include "tests/harness/process.h"
 
 namespace holt {
@@ -72,7 +72,7 @@ TEST_F(WeightsCommand, Inspect) {
 
   r = holt_run({"weights", "inspect", path("r18.pth"), "--json"});
   ASSERT_EQ(r.code, 0) << r.err;
-  const Json j = Json::parse(r.out);
+  const Json j = parse_json(r.out);
   EXPECT_EQ(j["names"], "torchvision");
   EXPECT_EQ(j["model"], "resnet18");
   EXPECT_EQ(j["classes"], 10);
@@ -85,7 +85,7 @@ TEST_F(WeightsCommand, Inspect) {
   EXPECT_EQ(r.code, 0) << r.err;
   EXPECT_HAS(r.out, "not recognised: neither a ResNet nor");
   EXPECT_HAS(r.out, "features.0.weight");
-  EXPECT_FALSE(Json::parse(holt_run({"weights", "inspect", path("odd.pth"), "--json"}).out)["recognised"]);
+  EXPECT_FALSE(parse_json(holt_run({"weights", "inspect", path("odd.pth"), "--json"}).out)["recognised"]);
 }
 
 TEST_F(WeightsCommand, ConvertsThereAndBack) {
@@ -166,7 +166,7 @@ TEST_F(WeightsCommand, EvaluatesThem) {
   const Result foreign = holt_run({"eval", "--weights", path("r18.pth"), "--data-dir", path("data"), "--json"});
   ASSERT_EQ(foreign.code, 0) << foreign.err;
   EXPECT_HAS(foreign.err, "names of torchvision");
-  const Json j = Json::parse(foreign.out);
+  const Json j = parse_json(foreign.out);
   std::vector<std::string> classes;
   for (const auto& [name, ignored] : j["classes"].items()) classes.push_back(name);
   EXPECT_EQ(classes.size(), 10u);

@@ -7,6 +7,7 @@
 
 #include "core/autocast.h"
 #include "core/inference.h"
+#include "core/json.h"
 #include "core/ops.h"
 #include "nn/models/registry.h"
 #include "nn/state_file.h"
@@ -38,7 +39,7 @@ void read_calibration(const Metadata& metadata, Classifier& c) {
   check((gamma == metadata.end()) == (seen == metadata.end()),
         "its metadata has one of transfer.gamma and transfer.seen without the other");
   if (gamma == metadata.end()) return;
-  const nlohmann::json value = nlohmann::json::parse(gamma->second), list = nlohmann::json::parse(seen->second);
+  const nlohmann::json value = parse_json(gamma->second), list = parse_json(seen->second);
   check(value.is_number() && std::isfinite(value.get<double>()), "transfer.gamma must be a finite number, is {}",
         gamma->second.substr(0, 40));
   check(list.is_array(), "transfer.seen must be a list of classes");
@@ -109,8 +110,8 @@ void save_classifier(const std::string& path, const Classifier& c, const nn::Usa
     for (const auto& [name, tensor] : c.gate->state()) state[kGate + name] = tensor;
   Metadata metadata = nn::to_metadata(c.model->config());
   metadata.merge(nn::to_metadata(usage));
-  metadata["transfer.gamma"] = nlohmann::json(c.gamma).dump();
-  metadata["transfer.seen"] = nlohmann::json(c.seen).dump();
+  metadata["transfer.gamma"] = json_text(nlohmann::json(c.gamma));
+  metadata["transfer.seen"] = json_text(nlohmann::json(c.seen));
   for (const auto& [key, value] : extra) metadata[key] = value;
   write_safetensors(path, state, metadata);
 }

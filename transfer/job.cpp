@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/autocast.h"
+#include "core/json.h"
 #include "kernels/build_info.h"
 #include "kernels/memory.h"
 #include "transfer/calibration.h"
@@ -84,7 +85,7 @@ std::string job_id(const JobSpec& spec, const Task& task, const std::string& dat
                              {"checkpoints", spec.checkpoints},
                              {"device", to_string(device)}};
   if (spec.precision != DType::f32) identity["precision"] = to_string(spec.precision);
-  return fingerprint(identity.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+  return fingerprint(json_text(identity, -1, NotUtf8::replace));
 }
 
 Result blank_result(const JobSpec& spec, const Task& task, Device device) {

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "core/json.h"
 #include "kernels/error.h"
 #include "kernels/file.h"
 
@@ -21,8 +22,7 @@ size_t read_lines(const std::string& path, F&& f) {
     if (end == std::string::npos) break;
     Result result;
     try {
-      nlohmann::json::parse(text.begin() + static_cast<ptrdiff_t>(begin), text.begin() + static_cast<ptrdiff_t>(end))
-          .get_to(result);
+      parse_json(std::string_view(text).substr(begin, end - begin)).get_to(result);
     } catch (const nlohmann::json::exception& e) {
       fail("{}: line {} is no result of holt ({}); remove that line, and its job is done again; nothing was changed",
            path, number, e.what());
@@ -62,11 +62,11 @@ const Result* Journal::find(const std::string& id) const {
 }
 
 void Journal::add(const Result& result) {
-  using nlohmann::json;  // a file's name in a message need not be UTF-8
-  const std::string line = json(result).dump(-1, ' ', false, json::error_handler_t::replace);
+  const std::string line =
+      json_text(nlohmann::json(result), -1, NotUtf8::replace);  // a file's name in a message need not be UTF-8
   const std::lock_guard lock(mutex_);
   append_line(path_, line);
-  keep(json::parse(line).get<Result>());  // as another run will read it: some numbers are rounded
+  keep(parse_json(line).get<Result>());  // as another run will read it: some numbers are rounded
 }
 
 std::vector<Result> read_results(const std::string& path) {

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "core/json.h"
 #include "kernels/file.h"
 #include "kernels/hash.h"
 #include "kernels/parallel.h"
@@ -136,7 +137,7 @@ SourceModel get_source_model(const SourceRequest& r) {
     start = nn::read_weights(r.training.weights);
     identity["weights"] = fingerprint(read_file(start->file.path));
   }
-  const std::string identity_text = identity.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  const std::string identity_text = json_text(identity, -1, NotUtf8::replace);
   source.id = fingerprint(identity_text);
   const std::string path = cache_path(r, source.id);
   if (!path.empty() && std::filesystem::exists(path)) try {

@@ -12,6 +12,7 @@
 #include "apps/holt/progress.h"
 #include "core/autocast.h"
 #include "core/file_lock.h"
+#include "core/json.h"
 #include "core/nearest.h"
 #include "data/class_folder.h"
 #include "kernels/build_info.h"
@@ -178,7 +179,7 @@ int run_adapt(const AdaptOptions& o) {
     save_classifier(o.out, c, loaded.usage,
                     {{"transfer.fit", to_string(frame.fit)},
                      {"transfer.method", o.method},
-                     {"transfer.options", nlohmann::json(selected.options).dump()},
+                     {"transfer.options", json_text(nlohmann::json(selected.options))},
                      {"transfer.selection", o.select},
                      {"transfer.calibration", o.calibrate},
                      {"transfer.seed", format("{}", o.seed)},

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "core/json.h"
 #include "nn/models/registry.h"
 #include "nn/state_file.h"
 
@@ -71,8 +72,8 @@ void write_checkpoint(const std::string& path, const nn::Model& model, const nn:
   Metadata metadata = nn::to_metadata(model.config());
   metadata.merge(nn::to_metadata(usage));
   metadata["format"] = kFormat;
-  metadata["train"] = Json(config).dump();
-  metadata["position"] = position_json(position).dump();
+  metadata["train"] = json_text(Json(config));
+  metadata["position"] = json_text(position_json(position));
   write_safetensors(path, tensors, metadata);
 }
 
@@ -83,8 +84,8 @@ Checkpoint read_checkpoint(const std::string& path) {
         kFormat);
   check(m.contains("train") && m.contains("position"), "{}: its metadata lacks 'train' or 'position'", path);
   try {
-    c.config = Json::parse(m.at("train")).get<TrainConfig>();
-    c.position = parse_position(Json::parse(m.at("position")));
+    c.config = parse_json(m.at("train")).get<TrainConfig>();
+    c.position = parse_position(parse_json(m.at("position")));
   } catch (const Json::exception& e) { fail("{}: its metadata is damaged: {}", path, e.what()); }
   check(c.config.precision == "f32" || c.config.precision == "bf16" || c.config.precision == "f16",
         "{}: '{}' is no precision that this holt knows", path, c.config.precision);

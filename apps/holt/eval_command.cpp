@@ -8,6 +8,7 @@
 #include "apps/holt/source.h"
 #include "core/autocast.h"
 #include "core/inference.h"
+#include "core/json.h"
 #include "kernels/error.h"
 #include "nn/train_loop.h"
 
@@ -96,7 +97,7 @@ int evaluate(const EvalFlags& f) {
     const nlohmann::ordered_json out = {
         {"model", path},        {"data", f.data},   {"part", f.part},           {"precision", f.compute.precision},
         {"samples", s.samples}, {"loss", s.loss()}, {"accuracy", s.accuracy()}, {"classes", by_class}};
-    std::puts(out.dump(2).c_str());
+    std::puts(json_text(out, 2).c_str());
     return kOk;
   }
   std::puts(format("{}\n{} on {} ({}), {} images: accuracy {:.2f} %, loss {:.4f}\n", path, nn::to_string(c), f.data,

@@ -8,6 +8,7 @@
 #include "apps/holt/model_file.h"
 #include "core/autocast.h"
 #include "core/inference.h"
+#include "core/json.h"
 #include "data/image_files.h"
 #include "data/listing.h"
 #include "kernels/error.h"
@@ -56,9 +57,7 @@ std::vector<std::string> image_paths(const PredictFlags& f) {
   return files;
 }
 
-void print(const nlohmann::ordered_json& line) {
-  std::puts(line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace).c_str());
-}
+void print(const nlohmann::ordered_json& line) { std::puts(json_text(line, -1, NotUtf8::replace).c_str()); }
 
 class Printer {
  public:

@@ -15,6 +15,7 @@
 #include "apps/holt/source.h"
 #include "core/autocast.h"
 #include "core/finite.h"
+#include "core/json.h"
 #include "data/device_batches.h"
 #include "kernels/build_info.h"
 #include "nn/models/registry.h"
@@ -269,7 +270,7 @@ class Run {
       line["loss_scale"] = scaler->current();
       line["skipped_steps"] = scaler->skipped();
     }
-    folder_.append_log(line.dump());
+    folder_.append_log(json_text(line));
     at_.last_accuracy = test.accuracy();
     if (at_.best_epoch < 0 || test.accuracy() > at_.best_accuracy) {
       at_.best_accuracy = test.accuracy();

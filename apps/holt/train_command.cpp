@@ -4,6 +4,7 @@
 #include "apps/holt/commands.h"
 #include "apps/holt/source.h"
 #include "apps/holt/train.h"
+#include "core/json.h"
 #include "kernels/error.h"
 #include "nn/models/registry.h"
 
@@ -29,7 +30,7 @@ void check_agrees(const TrainFlags& f, const TrainConfig& run) {
   for (const auto& [flag, key] : f.configured)
     check(flag->count() == 0 || asked.at(key) == has.at(key),
           "train: --{} {} differs from the run in {}, which has {}; leave it out to resume, or start another run",
-          flag->get_lnames()[0], asked.at(key).dump(), f.options.out, has.at(key).dump());
+          flag->get_lnames()[0], json_text(asked.at(key)), f.options.out, json_text(has.at(key)));
 }
 
 }  // namespace

@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "core/json.h"
 #include "data/image.h"
 #include "kernels/file.h"
 #include "transfer/report.h"
@@ -95,7 +96,7 @@ void write_study(const Plan& plan, const data::Benchmark& benchmark, const Outco
   const std::string& out = plan.out;
   write_atomically(out + "/summary.csv", summary_csv(table));
   write_atomically(out + "/jobs.csv", jobs_csv(outcome.results));
-  write_atomically(out + "/summary.json", summary_json(table).dump(2) + "\n");
+  write_atomically(out + "/summary.json", json_text(summary_json(table), 2) + "\n");
   write_atomically(out + "/table.md", markdown_table(table));
   write_atomically(out + "/report.html", render_report({.results = outcome.results,
                                                         .pictures = pictures(plan, benchmark, outcome.results),

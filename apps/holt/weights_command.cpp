@@ -6,6 +6,7 @@
 #include "apps/holt/output_file.h"
 #include "apps/holt/pretrained.h"
 #include "core/file_lock.h"
+#include "core/json.h"
 #include "core/nearest.h"
 #include "kernels/error.h"
 
@@ -73,7 +74,7 @@ void print_json(const nn::WeightFile& file, const std::optional<nn::Weights>& w,
                             {"dtype", to_string(t.dtype())},
                             {"shape", std::vector<int64_t>(t.shape().begin(), t.shape().end())},
                             {"bytes", t.bytes()}});
-  say(j.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
+  say(json_text(j, 2, NotUtf8::replace));
 }
 
 void print_table(const nn::WeightFile& file, const std::optional<nn::Weights>& w, const std::string& why) {

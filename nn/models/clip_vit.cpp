@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "core/autocast.h"
+#include "core/json.h"
 #include "core/safetensors.h"
 #include "nn/init.h"
 
@@ -34,7 +35,7 @@ double parse_scale(const std::string& path, const std::string& text) {
 
 std::vector<std::string> parse_names(const std::string& path, const std::string& text, int64_t classes) {
   try {
-    const auto names = nlohmann::json::parse(text).get<std::vector<std::string>>();
+    const auto names = parse_json(text).get<std::vector<std::string>>();
     check(static_cast<int64_t>(names.size()) == classes, "{}: {} names for {} class embeddings", path, names.size(),
           classes);
     return names;

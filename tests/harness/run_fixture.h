@@ -5,10 +5,10 @@
 
 #include <filesystem>
 #include <fstream>
-#include <nlohmann/json.hpp>
 
 #include "kernels/file.h"
 #include "tests/harness/expect_error.h"
+#include "tests/harness/json.h"
 #include "tests/harness/tiny_transfer.h"
 #include "transfer/runner.h"
 

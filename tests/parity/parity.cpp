@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "core/json.h"
 #include "core/safetensors.h"
 #include "data/image.h"
 #include "data/loader.h"
@@ -79,7 +80,7 @@ int main(int argc, char** argv) {
     return 2;
   }
   try {
-    holt::write_safetensors(argv[2], holt::parity::run(nlohmann::json::parse(holt::read_file(argv[1]))));
+    holt::write_safetensors(argv[2], holt::parity::run(holt::parse_json(holt::read_file(argv[1]))));
     return 0;
   } catch (const std::exception& e) {
     std::fprintf(stderr, "holt_parity: %s\n", e.what());

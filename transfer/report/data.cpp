@@ -13,6 +13,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "core/json.h"
 #include "kernels/error.h"
 #include "transfer/report/parts.h"
 
@@ -143,7 +144,7 @@ std::string data_json(const Table& table, const std::vector<Result>& results, co
                     {"jobs", jobs},
                     {"pictures", images}};
   std::string safe;
-  for (const char c : all.dump(-1, ' ', false, json::error_handler_t::replace)) {
+  for (const char c : json_text(all, -1, NotUtf8::replace)) {
     if (c == '<' || c == '>' || c == '&')
       safe += format("\\u{:04x}", static_cast<int64_t>(c));
     else

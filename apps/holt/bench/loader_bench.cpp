@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "apps/holt/bench/stopwatch.h"
+#include "core/json.h"
 #include "data/image_folder.h"
 #include "data/loader.h"
 #include "kernels/file.h"
@@ -202,7 +203,7 @@ int bench_loader(const LoaderBench& o) {
     json["loader"].push_back(
         {{"workers", w}, {"images_per_second", s.images / s.wall}, {"per_processor_second", s.images / s.processor}});
   }
-  if (!o.json.empty()) write_atomically(o.json, json.dump(2) + "\n");
+  if (!o.json.empty()) write_atomically(o.json, json_text(json, 2) + "\n");
   return 0;
 }
 

@@ -11,6 +11,7 @@
 #include "apps/holt/bench/process_memory.h"
 #include "core/autocast.h"
 #include "core/inference.h"
+#include "core/json.h"
 #include "core/ops.h"
 #include "kernels/build_info.h"
 #include "kernels/file.h"
@@ -235,7 +236,7 @@ int bench_model(const ModelBench& o) {
   fmt::print("memory      tensors {:.0f} MB, process {:.0f} MB; blocks asked of the system in the timed steps: {}\n",
              static_cast<double>(m.tensor_bytes) * 1e-6, static_cast<double>(m.rss) * 1e-6, m.system_allocations);
   if (o.profile) print_profile(m, gflops, peaks.copy_gbytes);
-  if (!o.json.empty()) write_atomically(o.json, to_json(o, bench, m, peaks, gflops).dump(1) + "\n");
+  if (!o.json.empty()) write_atomically(o.json, json_text(to_json(o, bench, m, peaks, gflops), 1) + "\n");
   return 0;
 }
 
