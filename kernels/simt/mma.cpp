@@ -25,7 +25,7 @@ void unpack(uint32_t pair, float& low, float& high) {
 
 template <class T>
 void multiply(unsigned, void* const* lanes) {
-  float a[16][16], b[16][8];
+  float a[16][16], b[8][16];  // b by columns
   for (int lane = 0; lane < 32; ++lane) {
     const Fragments& f = *static_cast<const Fragments*>(lanes[lane]);
     const int g = lane / 4, t = lane % 4;
@@ -33,7 +33,7 @@ void multiply(unsigned, void* const* lanes) {
       const int k = 2 * t + 8 * half;
       unpack<T>(f.a[2 * half], a[g][k], a[g][k + 1]);
       unpack<T>(f.a[2 * half + 1], a[g + 8][k], a[g + 8][k + 1]);
-      unpack<T>(f.b[half], b[k][g], b[k + 1][g]);
+      unpack<T>(f.b[half], b[g][k], b[g][k + 1]);
     }
   }
   for (int lane = 0; lane < 32; ++lane) {
@@ -41,7 +41,9 @@ void multiply(unsigned, void* const* lanes) {
     const int g = lane / 4, t = lane % 4;
     for (int i = 0; i < 4; ++i) {
       const int row = g + 8 * (i / 2), column = 2 * t + i % 2;
-      for (int k = 0; k < 16; ++k) f.d[i] += a[row][k] * b[k][column];
+      float sum = f.d[i];
+      for (int k = 0; k < 16; ++k) sum += a[row][k] * b[column][k];
+      f.d[i] = sum;
     }
   }
 }
