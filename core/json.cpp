@@ -6,7 +6,7 @@ namespace holt {
 
 using Json = nlohmann::json;
 
-Json parse_json(std::string_view text) { return Json::parse(text.data(), text.data() + text.size()); }
+Json parse_json(std::string_view text) { return Json::parse(text); }
 
 namespace {
 

@@ -8,6 +8,8 @@
 
 namespace nlohmann {
 
-inline void PrintTo(const json& value, std::ostream* out) { *out << holt::json_text(value); }
+inline void PrintTo(const json& value, std::ostream* out) {
+  *out << holt::json_text(value, -1, holt::NotUtf8::replace);
+}
 
 }  // namespace nlohmann
