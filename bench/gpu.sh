@@ -48,7 +48,9 @@ else
   install_packages $HOLT_PACKAGES $HOLT_TEST_PACKAGES || exit 1
   step "Configuring for $name, sm_$architecture" "$out/configure.log" $configure || exit 1
   step "Building" "$out/build.log" $compile || exit 1
-  GTEST_OUTPUT="json:$PWD/$out/results/" step "Testing on the GPU" "$out/test.log" $check || failed="$failed tests"
+  rm -rf "$build/results"
+  step "Testing on the GPU" "$out/test.log" $check || failed="$failed tests"
+  cp "$build"/results/*.json "$out/results/"
   step "Timing every rung" "$out/bench.log" $time_all || failed="$failed benchmarks"
 fi
 

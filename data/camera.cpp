@@ -17,7 +17,7 @@ constexpr int kRadius = 2;
 constexpr double kTurn = 2 * std::numbers::pi;
 constexpr double kWaves[2][2] = {{1.5, 0.5}, {-0.5, 2}};  // periods over a half image, along X and Y
 
-struct Size {
+struct Extent {
   int64_t height, width, channels;
   int64_t pixels() const { return height * width; }
   int64_t numbers() const { return pixels() * channels; }
@@ -26,7 +26,7 @@ struct Size {
 double coordinate(int64_t i, int64_t n) { return (2 * static_cast<double>(i) + 1) / static_cast<double>(n) - 1; }
 double position(double x, int64_t n) { return ((x + 1) * static_cast<double>(n) - 1) / 2; }
 
-void warp(const Camera& camera, double angle, const uint8_t* image, Size s, float* out) {
+void warp(const Camera& camera, double angle, const uint8_t* image, Extent s, float* out) {
   // Turning the place that is looked up clockwise, Y being down, turns the object the other way.
   const double c = std::cos(angle) / camera.scale, k = std::sin(angle) / camera.scale, p = camera.projective;
   for (int64_t row = 0; row < s.height; ++row)
@@ -50,7 +50,7 @@ void warp(const Camera& camera, double angle, const uint8_t* image, Size s, floa
 }
 
 // One axis: `step` numbers between neighbours, `size` of them; whatever lies outside is 0.
-void blur_axis(const std::array<float, 2 * kRadius + 1>& kernel, const float* in, Size s, bool vertical, float* out) {
+void blur_axis(const std::array<float, 2 * kRadius + 1>& kernel, const float* in, Extent s, bool vertical, float* out) {
   const int64_t size = vertical ? s.height : s.width, step = vertical ? s.width * s.channels : s.channels;
   for (int64_t i = 0; i < s.numbers(); ++i) {
     const int64_t at = i / step % size;
@@ -70,7 +70,7 @@ std::array<float, 2 * kRadius + 1> gaussian(double sigma) {
   return kernel;
 }
 
-void picture(const Camera& camera, const uint8_t* image, Size s, uint64_t seed, uint64_t index, float* scratch,
+void picture(const Camera& camera, const uint8_t* image, Extent s, uint64_t seed, uint64_t index, float* scratch,
              float* out) {
   const Philox4 draw = philox(seed, kStream, index);
   const double turn = camera.rotation + camera.rotation_range * (2.0 * uniform01(draw.v[0]) - 1);
@@ -101,7 +101,7 @@ void picture(const Camera& camera, const uint8_t* image, Size s, uint64_t seed, 
 Tensor photograph(const Camera& camera, const Tensor& images, const std::vector<int64_t>& positions, uint64_t seed) {
   check(images.rank() == 4 && images.dtype() == DType::u8, "photograph: expected u8 images [N, H, W, C], got {}",
         images);
-  const Size s{images.size(1), images.size(2), images.size(3)};
+  const Extent s{images.size(1), images.size(2), images.size(3)};
   for (const int64_t p : positions)
     check(p >= 0 && p < images.size(0), "photograph: position {} is outside the {} images", p, images.size(0));
   const int64_t count = static_cast<int64_t>(positions.size());

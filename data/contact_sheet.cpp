@@ -10,7 +10,8 @@ namespace holt::data {
 namespace {
 
 using Colour = std::array<uint8_t, 3>;
-constexpr Colour kPaper = {238, 238, 238}, kEmpty = {216, 216, 216}, kSource = {31, 119, 180}, kTarget = {255, 127, 14};
+constexpr Colour kPaper = {238, 238, 238}, kEmpty = {216, 216, 216}, kSourceColour = {31, 119, 180},
+                 kTargetColour = {255, 127, 14};
 constexpr int64_t kSmall = 40, kLarge = 112;                              // sides of images
 constexpr int64_t kMargin = 12, kBetween = 2, kBar = 4, kColumnGap = 24;  // pixels of the sheet
 constexpr double kShape = 1.5;                                            // width : height to come near to
@@ -86,7 +87,7 @@ ContactSheet contact_sheet(const Dataset& source, const Dataset& target, int64_t
     const int64_t y = kMargin + k % rows * step;
     int64_t x = kMargin + k / rows * (row_width + kColumnGap);
     for (const auto& [data, samples, colour] :
-         {std::tuple{&source, &of_source, kSource}, {&target, &of_target, kTarget}}) {
+         {std::tuple{&source, &of_source, kSourceColour}, {&target, &of_target, kTargetColour}}) {
       const std::vector<int64_t>& own = (*samples)[static_cast<size_t>(k)];
       const int64_t there = std::ssize(own), shown = std::min(there, per_class);
       fill(sheet, x, y, kBar, side, colour);

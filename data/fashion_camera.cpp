@@ -6,7 +6,7 @@
 namespace holt::data {
 namespace {
 
-constexpr int64_t kSide = 28, kSourceTrain = 30'000, kSourceTest = 10'000;
+constexpr int64_t kFashionSide = 28, kSourceTrain = 30'000, kSourceTest = 10'000;
 
 // Positions of the images that are numbers first … last of their class.
 std::vector<int64_t> numbers_of_each_class(const Dataset& d, int64_t first, int64_t last) {
@@ -24,8 +24,8 @@ std::vector<int64_t> numbers_of_each_class(const Dataset& d, int64_t first, int6
 class Fashion : public Benchmark {
  public:
   explicit Fashion(const BenchmarkOptions& o) : folder_(o.folder.empty() ? kFashionFolder : o.folder) {
-    check(o.image_size == 0 || o.image_size == kSide,
-          "fashion: the images are {0} × {0}; they come in no other size, got {1}", kSide, o.image_size);
+    check(o.image_size == 0 || o.image_size == kFashionSide,
+          "fashion: the images are {0} × {0}; they come in no other size, got {1}", kFashionSide, o.image_size);
   }
 
   const std::vector<std::string>& classes() const override { return fashion_classes(); }
@@ -36,15 +36,15 @@ class Fashion : public Benchmark {
     return {source == "train" ? "camera" : "train"};
   }
   Normalize normalize() const override { return {{kFashionMean}, {kFashionStd}}; }
-  Shape image_shape() const override { return {kSide, kSide, 1}; }
+  Shape image_shape() const override { return {kFashionSide, kFashionSide, 1}; }
 
   Dataset load(const std::string& domain, Part part, uint64_t seed) const override {
     domain_index(*this, "fashion", domain);
     const bool source = domain == "train", train = part == Part::train;
     const Dataset all = fashion(source ? Split::train : Split::test, folder_);
-    check(all.images.size(1) == kSide && all.images.size(2) == kSide,
+    check(all.images.size(1) == kFashionSide && all.images.size(2) == kFashionSide,
           "fashion: {} holds images of {} × {}, expected {} × {}", folder_, all.images.size(1), all.images.size(2),
-          kSide, kSide);
+          kFashionSide, kFashionSide);
     const std::string name = format("fashion: {} ({})", domain, train ? "train" : "test");
     if (source) {
       check(all.size() >= kSourceTrain + kSourceTest, "fashion: the training file holds {} images, {} are needed",

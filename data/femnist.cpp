@@ -13,15 +13,15 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int64_t kSide = 28;
-constexpr size_t kTargets = 10;
-constexpr const char* kSource = "writers";
+constexpr int64_t kFemnistSide = 28;
+constexpr size_t kMostTargets = 10;
+constexpr const char* kWriters = "writers";
 // Of the inverted pixels, rounded: ink is rare.
 constexpr float kMean = 0.04f, kStd = 0.16f;
 
 using Users = std::map<std::string, LeafUser>;
 
-std::vector<std::string> class_names() {
+std::vector<std::string> femnist_classes() {
   std::vector<std::string> names;
   for (const auto& [first, last] : {std::pair{'0', '9'}, {'A', 'Z'}, {'a', 'z'}})
     for (char c = first; c <= last; ++c) names.emplace_back(1, c);
@@ -43,9 +43,10 @@ Users read_folder(const fs::path& folder, int64_t classes) {
 
 class Femnist : public Benchmark {
  public:
-  explicit Femnist(const BenchmarkOptions& o) : classes_(class_names()) {
-    check(o.image_size == 0 || o.image_size == kSide,
-          "femnist: the images are {} × {}; they come in no other size, got {}", kSide, kSide, o.image_size);
+  explicit Femnist(const BenchmarkOptions& o) : classes_(femnist_classes()) {
+    check(o.image_size == 0 || o.image_size == kFemnistSide,
+          "femnist: the images are {} × {}; they come in no other size, got {}", kFemnistSide, kFemnistSide,
+          o.image_size);
     check(!o.folder.empty(), "femnist: give the folder with LEAF's JSON files (--data-dir)");
     const fs::path folder = o.folder;
     std::error_code ignored;
@@ -57,7 +58,7 @@ class Femnist : public Benchmark {
 
   const std::vector<std::string>& classes() const override { return classes_; }
   const std::vector<std::string>& domains() const override { return domains_; }
-  std::string source() const override { return kSource; }
+  std::string source() const override { return kWriters; }
   std::vector<std::string> targets(const std::string& source) const override {
     domain_index(*this, "femnist", source);
     std::vector<std::string> others(domains_.begin() + 1, domains_.end());
@@ -65,7 +66,7 @@ class Femnist : public Benchmark {
     return others;
   }
   Normalize normalize() const override { return {{kMean}, {kStd}}; }
-  Shape image_shape() const override { return {kSide, kSide, 1}; }
+  Shape image_shape() const override { return {kFemnistSide, kFemnistSide, 1}; }
 
   Dataset load(const std::string& domain, Part part, uint64_t seed) const override {
     const std::vector<Piece> all = pieces(domain, part, seed);
@@ -73,7 +74,7 @@ class Femnist : public Benchmark {
     for (const Piece& p : all) count += std::ssize(p.positions);
     check(count > 0, "femnist: {} has no images to {}", domain, part == Part::train ? "train" : "test");
     Dataset d{format("femnist: {} ({})", domain, part == Part::train ? "train" : "test"),
-              empty({count, kSide, kSide, 1}, DType::u8), empty({count}, DType::i64), classes_};
+              empty({count, kFemnistSide, kFemnistSide, 1}, DType::u8), empty({count}, DType::i64), classes_};
     auto* pixels = d.images.data<uint8_t>();
     int64_t* labels = d.labels.data<int64_t>();
     for (const Piece& p : all)
@@ -112,14 +113,14 @@ class Femnist : public Benchmark {
           labels.size());
     std::vector<Writer> writers;
     for (const auto& [name, of_writer] : labels) {
-      check(name != kSource, "femnist: a writer is called '{}', as the source domain is", name);
+      check(name != kWriters, "femnist: a writer is called '{}', as the source domain is", name);
       writers.push_back({name, std::set<int64_t>(of_writer.begin(), of_writer.end()).size(), of_writer.size()});
     }
     std::stable_sort(writers.begin(), writers.end(), [](const Writer& a, const Writer& b) {  // from the order of names
       return std::tie(b.classes, b.images) < std::tie(a.classes, a.images);
     });
-    writers.resize(std::min(kTargets, writers.size() - 1));
-    domains_ = {kSource};
+    writers.resize(std::min(kMostTargets, writers.size() - 1));
+    domains_ = {kWriters};
     for (const Writer& w : writers) domains_.push_back(w.name);
   }
 
@@ -128,7 +129,7 @@ class Femnist : public Benchmark {
     std::vector<Piece> all;
     for (const auto& [name, user] : split_&& part == Part::test ? test_ : train_) {
       const bool target = std::find(domains_.begin(), domains_.end(), name) != domains_.end();
-      if (domain == kSource ? target : name != domain) continue;
+      if (domain == kWriters ? target : name != domain) continue;
       Piece p{&user, {}};
       if (split_) {
         for (int64_t i = 0; i < std::ssize(user.labels); ++i) p.positions.push_back(i);

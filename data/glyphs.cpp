@@ -13,8 +13,8 @@
 namespace holt::data {
 namespace {
 
-constexpr int64_t kClasses = 62, kSide = kGlyphSide, kMaster = kGlyphMasterSide, kColumns = 16;
-constexpr const char* kSource = "fonts";
+constexpr int64_t kClasses = 62, kMaster = kGlyphMasterSide, kColumns = 16;
+constexpr const char* kFonts = "fonts";
 
 const EmbeddedFile& embedded(std::string_view name) {
   for (const EmbeddedFile& file : embedded_glyphs())
@@ -22,7 +22,7 @@ const EmbeddedFile& embedded(std::string_view name) {
   fail("glyphs: '{}' is not among the files built into this program", name);
 }
 
-const std::vector<std::string>& class_names() {
+const std::vector<std::string>& glyph_classes() {
   static const std::vector<std::string> names = [] {
     std::vector<std::string> all;
     for (const auto& [from, to] : {std::pair{'0', '9'}, {'A', 'Z'}, {'a', 'z'}})
@@ -92,11 +92,11 @@ void warp_glyph(const GlyphWarp& w, const uint8_t* master, float* sample) {
       warped[y * kMaster + x] = above + fy * (below - above);
     }
   }
-  for (int64_t y = 0; y < kSide; ++y)
-    for (int64_t x = 0; x < kSide; ++x) {
+  for (int64_t y = 0; y < kGlyphSide; ++y)
+    for (int64_t x = 0; x < kGlyphSide; ++x) {
       const float* p = warped + 2 * y * kMaster + 2 * x;
       const float mean = (p[0] + p[1] + p[kMaster] + p[kMaster + 1]) * (1.0f / (4 * 255));
-      sample[y * kSide + x] = std::clamp(mean, 0.0f, 1.0f);
+      sample[y * kGlyphSide + x] = std::clamp(mean, 0.0f, 1.0f);
     }
 }
 
@@ -106,7 +106,7 @@ const std::vector<GlyphFont>& glyph_fonts() {
     const auto* text = reinterpret_cast<const char*>(file.bytes.data());
     const auto index = parse_json({text, file.bytes.size()});
     std::string classes;
-    for (const std::string& name : class_names()) classes += name;
+    for (const std::string& name : glyph_classes()) classes += name;
     check(index.at("classes") == classes && index.at("cell") == kMaster && index.at("columns") == kColumns,
           "glyphs: index.json describes other sheets than this program reads");
     std::vector<GlyphFont> all;
@@ -138,14 +138,14 @@ namespace {
 
 class Glyphs : public Benchmark {
  public:
-  Glyphs() : domains_{kSource} {
+  Glyphs() : domains_{kFonts} {
     for (const GlyphFont& font : glyph_fonts())
       if (font.target) domains_.push_back(font.name);
   }
 
-  const std::vector<std::string>& classes() const override { return class_names(); }
+  const std::vector<std::string>& classes() const override { return glyph_classes(); }
   const std::vector<std::string>& domains() const override { return domains_; }
-  std::string source() const override { return kSource; }
+  std::string source() const override { return kFonts; }
   std::vector<std::string> targets(const std::string& source) const override {
     domain_index(*this, "glyphs", source);
     std::vector<std::string> others = domains_;
@@ -153,18 +153,18 @@ class Glyphs : public Benchmark {
     return others;
   }
   Normalize normalize() const override { return {{0.2f}, {0.35f}}; }
-  Shape image_shape() const override { return {kSide, kSide, 1}; }
+  Shape image_shape() const override { return {kGlyphSide, kGlyphSide, 1}; }
 
   // Samples stand font by font, class by class.
   Dataset load(const std::string& domain, Part part, uint64_t seed) const override {
     domain_index(*this, "glyphs", domain);
     std::vector<const GlyphFont*> fonts;
     for (const GlyphFont& font : glyph_fonts())
-      if (font.target ? font.name == domain : domain == kSource) fonts.push_back(&font);
-    const int64_t each = domain != kSource ? 10 : part == Part::train ? 8 : 1;
+      if (font.target ? font.name == domain : domain == kFonts) fonts.push_back(&font);
+    const int64_t each = domain != kFonts ? 10 : part == Part::train ? 8 : 1;
     const int64_t per_font = kClasses * each, n = static_cast<int64_t>(fonts.size()) * per_font;
     Dataset dataset{format("glyphs/{} ({})", domain, part == Part::train ? "train" : "test"),
-                    empty({n, kSide, kSide, 1}, DType::f32), empty({n}, DType::i64), class_names()};
+                    empty({n, kGlyphSide, kGlyphSide, 1}, DType::f32), empty({n}, DType::i64), glyph_classes()};
     std::vector<uint8_t> masters;
     for (const GlyphFont* font : fonts) {
       const std::vector<uint8_t> cells = glyph_masters(*font);
@@ -177,7 +177,7 @@ class Glyphs : public Benchmark {
         const int64_t font = s / per_font, cell = s / each;
         labels[s] = cell % kClasses;
         warp_glyph(glyph_warp(seed, fonts[font]->name, part, labels[s], s % each), &masters[cell * kMaster * kMaster],
-                   images + s * kSide * kSide);
+                   images + s * kGlyphSide * kGlyphSide);
       }
     });
     return dataset;
@@ -192,8 +192,8 @@ class Glyphs : public Benchmark {
 std::unique_ptr<Benchmark> open_glyphs(const BenchmarkOptions& options) {
   check(options.folder.empty(), "glyphs: is part of the program and reads no folder, but '{}' was given",
         options.folder);
-  check(options.image_size == 0 || options.image_size == kSide,
-        "glyphs: images are {} × {}; a size of {} was asked for", kSide, kSide, options.image_size);
+  check(options.image_size == 0 || options.image_size == kGlyphSide,
+        "glyphs: images are {} × {}; a size of {} was asked for", kGlyphSide, kGlyphSide, options.image_size);
   return std::make_unique<Glyphs>();
 }
 

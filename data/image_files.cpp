@@ -14,7 +14,7 @@ namespace holt::data {
 namespace {
 
 constexpr int64_t kDefaultSide = 224, kLeastSide = 8, kMostSide = 1024;
-constexpr size_t kNamed = 5;  // files in one message
+constexpr size_t kNamedFiles = 5;  // files in one message
 
 // What this process may still take: of the machine's or the user's limit, and of what other processes leave.
 size_t free_memory() {
@@ -40,10 +40,10 @@ void check_memory(const std::string& name, int64_t count, const ImageFilesOption
        smaller ? format("smaller images ({} {}) or ", o.size_flag, fits) : "");
 }
 
-std::string first_of(const std::vector<Unreadable>& faults) {
+std::string first_faults(const std::vector<Unreadable>& faults) {
   std::string out;
-  for (size_t i = 0; i < std::min(faults.size(), kNamed); ++i) out += "\n  " + faults[i].text;
-  if (faults.size() > kNamed) out += format("\n  … and {} more", faults.size() - kNamed);
+  for (size_t i = 0; i < std::min(faults.size(), kNamedFiles); ++i) out += "\n  " + faults[i].text;
+  if (faults.size() > kNamedFiles) out += format("\n  … and {} more", faults.size() - kNamedFiles);
   return out;
 }
 
@@ -57,7 +57,7 @@ void check_existence(const std::string& name, const std::vector<ImageFile>& file
       missing.push_back({i, place(files[i]) + (error ? " (" + error.message() + ")" : "")});
   }
   check(missing.empty(), "{}: {} of {} image files do not exist:{}", name, missing.size(), files.size(),
-        first_of(missing));
+        first_faults(missing));
 }
 
 // "" or what is wrong with the file.
@@ -109,9 +109,9 @@ Dataset load_image_files(std::string name, const std::vector<ImageFile>& files, 
   if (!faults.empty()) {
     check(o.skip_corrupt,
           "{}: {} of {} images cannot be read; mend or remove them, or leave them out (--skip-corrupt):{}", d.name,
-          faults.size(), count, first_of(faults));
+          faults.size(), count, first_faults(faults));
     check(o.unreadable || faults.size() < files.size(), "{}: none of the {} images can be read:{}", d.name, count,
-          first_of(faults));
+          first_faults(faults));
     int64_t kept = 0;
     for (int64_t i = 0, next = 0; i < count; ++i) {
       if (next < std::ssize(faults) && faults[static_cast<size_t>(next)].index == static_cast<size_t>(i)) {

@@ -16,7 +16,7 @@ namespace holt::data {
 namespace {
 
 namespace fs = std::filesystem;
-constexpr size_t kNamed = 5;  // classes in one message
+constexpr size_t kNamedClasses = 5;  // classes in one message
 
 // A folder's identity, whatever the name it was reached by.
 using Node = std::pair<dev_t, ino_t>;
@@ -39,8 +39,8 @@ void collect(const fs::path& folder, std::vector<Node>& above, int64_t label, st
   above.pop_back();
 }
 
-std::string some_of(const std::vector<std::string>& names) {
-  return first_of(names, kNamed, format(" … ({})", names.size()));
+std::string some_classes(const std::vector<std::string>& names) {
+  return first_of(names, kNamedClasses, format(" … ({})", names.size()));
 }
 
 std::vector<std::string> class_folders(const fs::path& folder) {
@@ -67,9 +67,9 @@ std::vector<ImageFile> read_classes(const fs::path& folder, const std::vector<st
     if (files.size() == before) empty.push_back(name);
   }
   check(unknown.empty(), "folder: {} holds classes that the training images lack: {}", folder.string(),
-        some_of(unknown));
+        some_classes(unknown));
   check(!all_present || empty.empty(), "folder: classes without an image in {}: {}; remove these folders",
-        folder.string(), some_of(empty));
+        folder.string(), some_classes(empty));
   check(!files.empty(), "folder: no images in {}", folder.string());
   return files;
 }

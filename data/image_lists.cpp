@@ -14,7 +14,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int64_t kMostClasses = 1'000'000;
+constexpr int64_t kMostListed = 1'000'000;
 constexpr std::string_view kBlank = " \t\r";
 
 std::string_view trim(std::string_view s) {
@@ -119,7 +119,7 @@ std::optional<ImageDomains> read_image_lists(const std::string& folder) {
   const bool named = !all.classes.empty();
   const auto read = [&](const std::string& name) {
     return read_list(folder, fs::path(folder) / (name + ".txt"), lists.at(name),
-                     named ? std::ssize(all.classes) : kMostClasses);
+                     named ? std::ssize(all.classes) : kMostListed);
   };
   for (const auto& [name, lines] : lists) {
     const auto part = [&](const char* ending) {

@@ -17,7 +17,7 @@ namespace fs = std::filesystem;
 
 constexpr size_t kTargets = 21, kLeastImages = 20, kLeastClasses = 4;
 constexpr int64_t kMostClasses = 100'000;
-constexpr const char* kSource = "train";
+constexpr const char* kTrain = "train";
 
 // Images of one camera, with the sequence that each is of.
 struct Trap {
@@ -61,7 +61,7 @@ class IWildCam : public Benchmark {
 
   const std::vector<std::string>& classes() const override { return classes_; }
   const std::vector<std::string>& domains() const override { return domains_; }
-  std::string source() const override { return kSource; }
+  std::string source() const override { return kTrain; }
   std::vector<std::string> targets(const std::string& source) const override {
     domain_index(*this, "iwildcam", source);
     std::vector<std::string> others(domains_.begin() + 1, domains_.end());
@@ -126,7 +126,7 @@ class IWildCam : public Benchmark {
     std::stable_sort(chosen.begin(), chosen.end(),
                      [&](int64_t a, int64_t b) { return cameras.at(a).files.size() > cameras.at(b).files.size(); });
     chosen.resize(std::min(kTargets, chosen.size()));
-    domains_ = {kSource};
+    domains_ = {kTrain};
     for (const int64_t location : chosen) {
       domains_.push_back(format("location-{}", location));
       targets_[domains_.back()] = std::move(cameras.at(location));
@@ -135,7 +135,7 @@ class IWildCam : public Benchmark {
 
   std::vector<ImageFile> files(const std::string& domain, Part part, uint64_t seed) const {
     domain_index(*this, "iwildcam", domain);
-    if (domain == kSource) return part == Part::train ? train_ : id_test_;
+    if (domain == kTrain) return part == Part::train ? train_ : id_test_;
     const Trap& camera = targets_.at(domain);
     std::map<std::string, size_t> position;  // of a sequence, in the order in which they begin
     std::vector<int64_t> labels;

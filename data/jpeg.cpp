@@ -1,6 +1,6 @@
 // libjpeg reports errors by calling back; the callback must not return, and jumps out. A jump past a destructor is
 // undefined, so each function in which libjpeg runs (those with setjmp) owns nothing: what must be freed belongs to its
-// caller, and the message waits in the Session.
+// caller, and the message waits in the Decompression.
 #include "data/jpeg.h"
 
 #include <csetjmp>
@@ -23,7 +23,7 @@ constexpr int64_t kFewScans = 32, kMostScans = 500, kMostScannedPixels = int64_t
 // Huffman codes have a bit at least, and the shortest file has one for each block of 8 × 8.
 constexpr int64_t kMostPixelsPerByte = 64 * 8;
 
-struct Session {
+struct Decompression {
   jpeg_decompress_struct jpeg = {};
   jpeg_error_mgr errors = {};
   jpeg_progress_mgr progress = {};
@@ -31,20 +31,20 @@ struct Session {
   char message[JMSG_LENGTH_MAX] = "out of memory";
   int64_t most_scans = kMostScans;
 
-  Session() {
+  Decompression() {
     jpeg.err = jpeg_std_error(&errors);
     errors.error_exit = on_error;
     errors.emit_message = on_message;
     jpeg.client_data = this;
     progress.progress_monitor = on_progress;
   }
-  ~Session() { jpeg_destroy_decompress(&jpeg); }
-  Session(const Session&) = delete;
-  Session& operator=(const Session&) = delete;
+  ~Decompression() { jpeg_destroy_decompress(&jpeg); }
+  Decompression(const Decompression&) = delete;
+  Decompression& operator=(const Decompression&) = delete;
 
  private:
   static void on_error(j_common_ptr c) {
-    auto* s = static_cast<Session*>(c->client_data);
+    auto* s = static_cast<Decompression*>(c->client_data);
     c->err->format_message(c, s->message);
     longjmp(s->jump, 1);
   }
@@ -63,14 +63,14 @@ struct Session {
     }
   }
   static void on_progress(j_common_ptr c) {
-    auto* s = static_cast<Session*>(c->client_data);
+    auto* s = static_cast<Decompression*>(c->client_data);
     if (reinterpret_cast<j_decompress_ptr>(c)->input_scan_number <= s->most_scans) return;
     std::snprintf(s->message, sizeof s->message, "more than %d scans", static_cast<int>(s->most_scans));
     longjmp(s->jump, 1);
   }
 };
 
-bool read_header(Session& s, std::span<const std::byte> bytes) {
+bool read_header(Decompression& s, std::span<const std::byte> bytes) {
   if (setjmp(s.jump)) return false;
   jpeg_create_decompress(&s.jpeg);
   s.jpeg.progress = &s.progress;
@@ -79,7 +79,7 @@ bool read_header(Session& s, std::span<const std::byte> bytes) {
   return true;
 }
 
-Size read_size(Session& s, std::span<const std::byte> bytes, const std::string& name) {
+Size read_size(Decompression& s, std::span<const std::byte> bytes, const std::string& name) {
   check(is_jpeg(bytes), "{}: not a JPEG file ({} bytes without a JPEG's beginning)", name, bytes.size());
   check(read_header(s, bytes), "{}: corrupt JPEG: {}", name, s.message);
   const int64_t width = s.jpeg.image_width, height = s.jpeg.image_height;
@@ -89,7 +89,7 @@ Size read_size(Session& s, std::span<const std::byte> bytes, const std::string& 
   return {height, width};
 }
 
-bool start(Session& s, J_COLOR_SPACE colours, unsigned eighths) {
+bool start(Decompression& s, J_COLOR_SPACE colours, unsigned eighths) {
   if (setjmp(s.jump)) return false;
   s.jpeg.out_color_space = colours;
   s.jpeg.scale_num = eighths;
@@ -99,7 +99,7 @@ bool start(Session& s, J_COLOR_SPACE colours, unsigned eighths) {
 }
 
 // To the end of the file: what is missing there is an error too.
-bool read_rows(Session& s, uint8_t* pixels, size_t row_bytes) {
+bool read_rows(Decompression& s, uint8_t* pixels, size_t row_bytes) {
   if (setjmp(s.jump)) return false;
   while (s.jpeg.output_scanline < s.jpeg.output_height) {
     JSAMPROW row = pixels + s.jpeg.output_scanline * row_bytes;
@@ -127,12 +127,12 @@ bool is_jpeg(std::span<const std::byte> bytes) {
 }
 
 Size jpeg_size(std::span<const std::byte> bytes, const std::string& name) {
-  Session s;
+  Decompression s;
   return read_size(s, bytes, name);
 }
 
 Image decode_jpeg(std::span<const std::byte> bytes, const std::string& name, int64_t shorter_side) {
-  Session s;
+  Decompression s;
   const auto [height, width] = read_size(s, bytes, name);
   // Before memory is taken. Arithmetic codes have no such bound.
   check(s.jpeg.arith_code || width * height / kMostPixelsPerByte <= static_cast<int64_t>(bytes.size()),

@@ -14,7 +14,7 @@ namespace {
 
 constexpr int64_t kLongestSide = 65500;
 
-struct Session {
+struct Compression {
   jpeg_compress_struct jpeg = {};
   jpeg_error_mgr errors = {};
   jmp_buf jump = {};
@@ -22,24 +22,24 @@ struct Session {
   unsigned char* out = nullptr;
   unsigned long size = 0;
 
-  Session() {
+  Compression() {
     jpeg.err = jpeg_std_error(&errors);
     jpeg.client_data = this;
     errors.error_exit = [](j_common_ptr c) {
-      auto* s = static_cast<Session*>(c->client_data);
+      auto* s = static_cast<Compression*>(c->client_data);
       c->err->format_message(c, s->message);
       longjmp(s->jump, 1);
     };
   }
-  ~Session() {
+  ~Compression() {
     jpeg_destroy_compress(&jpeg);
     std::free(out);
   }
-  Session(const Session&) = delete;
-  Session& operator=(const Session&) = delete;
+  Compression(const Compression&) = delete;
+  Compression& operator=(const Compression&) = delete;
 };
 
-bool write_all(Session& s, const Image& image, int quality) {
+bool write_all(Compression& s, const Image& image, int quality) {
   if (setjmp(s.jump)) return false;
   jpeg_create_compress(&s.jpeg);
   jpeg_mem_dest(&s.jpeg, &s.out, &s.size);
@@ -67,7 +67,7 @@ std::string jpeg_bytes(const Image& i, int quality) {
         "jpeg_bytes: expected a gray or RGB image of 1 … {} pixels a side, got {} × {} of {} channels in {} bytes",
         kLongestSide, i.height, i.width, i.channels, i.pixels.size());
   check(quality >= 1 && quality <= 100, "jpeg_bytes: quality must be in 1 … 100, got {}", quality);
-  Session s;
+  Compression s;
   check(write_all(s, i, quality), "jpeg_bytes: {}", s.message);
   return {reinterpret_cast<const char*>(s.out), s.size};
 }

@@ -19,7 +19,7 @@
 #include "tests/harness/expect_error.h"
 #include "tests/harness/expect_text.h"
 #include "tests/harness/json.h"
-#include "tests/harness/process.h"
+#include "tests/harness/program.h"
 #include "transfer/adapt.h"
 
 namespace holt {
@@ -27,18 +27,11 @@ namespace {
 
 namespace fs = std::filesystem;
 using Json = nlohmann::json;
-using Arguments = std::vector<std::string>;
-using test::Result;
+using test::Arguments, test::Result, test::holt_run, test::operator+;
 
 constexpr int64_t kSide = data::kGlyphSide;
 const std::vector<std::string> kNames = {"A/B", "C", "D", "E", "F", "G"};
 constexpr int64_t kFirst = 10;  // glyphs: 0 … 9, then A
-
-Arguments operator+(Arguments a, const Arguments& b) {
-  a.insert(a.end(), b.begin(), b.end());
-  return a;
-}
-Result holt_run(const Arguments& arguments) { return test::Process(arguments, HOLT_BINARY_DIR "/holt").finish(); }
 
 // Glyphs of the first six letters in one font.
 data::Dataset letters(const data::GlyphFont& font, int64_t each) {

@@ -150,7 +150,7 @@ struct Seen {
   std::vector<double> shares;
   friend bool operator==(const Seen&, const Seen&) = default;
 };
-Seen collect(const Loader& loader, int64_t epoch, int64_t first = 0) {
+Seen epoch_of(const Loader& loader, int64_t epoch, int64_t first = 0) {
   Seen s;
   auto e = loader.epoch(epoch, first);
   while (const auto b = e.next()) {
@@ -173,15 +173,15 @@ TEST(Augment, WorkersAndPrefetchChangeNothing) {
   o.augment.mixup = o.augment.cutmix = 0.8;
   for (const int64_t channels : {1, 3}) {
     const Dataset d = photos(23, channels);
-    const Seen reference = collect(Loader(d, o), 2);
+    const Seen reference = epoch_of(Loader(d, o), 2);
     for (const int workers : {1, 3})
       for (const int prefetch : {1, 4}) {
         LoaderOptions other = o;
         other.workers = workers, other.prefetch = prefetch;
-        EXPECT_EQ(collect(Loader(d, other), 2), reference);
+        EXPECT_EQ(epoch_of(Loader(d, other), 2), reference);
       }
-    EXPECT_NE(collect(Loader(d, o), 3).images, reference.images);
-    const Seen rest = collect(Loader(d, o), 2, 2);
+    EXPECT_NE(epoch_of(Loader(d, o), 3).images, reference.images);
+    const Seen rest = epoch_of(Loader(d, o), 2, 2);
     EXPECT_EQ(rest.images,
               std::vector<float>(reference.images.end() - std::ssize(rest.images), reference.images.end()));
     EXPECT_EQ(rest.shares, std::vector<double>(reference.shares.begin() + 2, reference.shares.end()));

@@ -10,7 +10,7 @@
 #include "kernels/file.h"
 #include "tests/harness/expect_text.h"
 #include "tests/harness/json.h"
-#include "tests/harness/process.h"
+#include "tests/harness/program.h"
 
 namespace holt {
 namespace {
@@ -19,7 +19,7 @@ using Json = nlohmann::json;
 
 test::Result bench(std::vector<std::string> arguments) {
   arguments.insert(arguments.begin(), "bench");
-  return test::Process(arguments, HOLT_BINARY_DIR "/holt").finish();
+  return test::holt_run(arguments);
 }
 
 Json measured(const std::string& model, std::vector<std::string> arguments) {

@@ -8,7 +8,6 @@
 namespace holt {
 namespace {
 
-using lanes::Vec;
 using Exact = long double (*)(long double);
 
 // f, rounded, against `exact` on every finite bf16, in units of the last place of the exact value's bf16. Below 2^-117
@@ -51,50 +50,52 @@ long double tanh_argument(long double x) { return kScale * (x + 0.044715L * x * 
 
 TEST(Brief, Exp) {
   expect_within(
-      0.7, [](Vec x) { return brief::value(Exp{}, x); }, [](long double x) { return std::exp(x); });
+      0.7, [](lanes::Vec x) { return brief::value(Exp{}, x); }, [](long double x) { return std::exp(x); });
 }
 TEST(Brief, ExpNegative) {
   expect_within(
-      0.7, [](Vec x) { return brief::exp_negative(-lanes::abs(x)); },
+      0.7, [](lanes::Vec x) { return brief::exp_negative(-lanes::abs(x)); },
       [](long double x) { return std::exp(-std::fabs(x)); });
 }
 TEST(Brief, Log) {
   expect_within(
-      0.7, [](Vec x) { return brief::value(Log{}, x); }, [](long double x) { return std::log(x); });
+      0.7, [](lanes::Vec x) { return brief::value(Log{}, x); }, [](long double x) { return std::log(x); });
 }
 TEST(Brief, Tanh) {
   expect_within(
-      0.7, [](Vec x) { return brief::value(Tanh{}, x); }, [](long double x) { return std::tanh(x); });
+      0.7, [](lanes::Vec x) { return brief::value(Tanh{}, x); }, [](long double x) { return std::tanh(x); });
   expect_within(
-      0.7, [](Vec x) { return brief::slope(Tanh{}, x); },
+      0.7, [](lanes::Vec x) { return brief::slope(Tanh{}, x); },
       [](long double x) { return 4 * sigmoid(2 * x) * sigmoid(-2 * x); });
 }
 TEST(Brief, Sigmoid) {
   expect_within(
-      0.7, [](Vec x) { return brief::value(Sigmoid{}, x); }, sigmoid);
+      0.7, [](lanes::Vec x) { return brief::value(Sigmoid{}, x); }, sigmoid);
   expect_within(
-      0.7, [](Vec x) { return brief::slope(Sigmoid{}, x); }, [](long double x) { return sigmoid(x) * sigmoid(-x); });
+      0.7, [](lanes::Vec x) { return brief::slope(Sigmoid{}, x); },
+      [](long double x) { return sigmoid(x) * sigmoid(-x); });
 }
 TEST(Brief, Silu) {
   expect_within(
-      0.7, [](Vec x) { return brief::value(Swish<float>{1}, x); }, [](long double x) { return x * sigmoid(x); });
+      0.7, [](lanes::Vec x) { return brief::value(Swish<float>{1}, x); }, [](long double x) { return x * sigmoid(x); });
   expect_within(
-      0.7, [](Vec x) { return brief::slope(Swish<float>{1}, x); }, [](long double x) { return swish_slope(1, x); });
+      0.7, [](lanes::Vec x) { return brief::slope(Swish<float>{1}, x); },
+      [](long double x) { return swish_slope(1, x); });
 }
 TEST(Brief, QuickGelu) {
   expect_within(
-      0.7, [](Vec x) { return brief::value(Swish<float>{1.702f}, x); },
+      0.7, [](lanes::Vec x) { return brief::value(Swish<float>{1.702f}, x); },
       [](long double x) { return x * sigmoid(1.702L * x); });
   expect_within(
-      0.7, [](Vec x) { return brief::slope(Swish<float>{1.702f}, x); },
+      0.7, [](lanes::Vec x) { return brief::slope(Swish<float>{1.702f}, x); },
       [](long double x) { return swish_slope(1.702L, x); });
 }
 TEST(Brief, GeluTanh) {
   expect_within(
-      0.7, [](Vec x) { return brief::value(GeluTanh{}, x); },
+      0.7, [](lanes::Vec x) { return brief::value(GeluTanh{}, x); },
       [](long double x) { return x * sigmoid(tanh_argument(x)); });
   expect_within(
-      0.7, [](Vec x) { return brief::slope(GeluTanh{}, x); },
+      0.7, [](lanes::Vec x) { return brief::slope(GeluTanh{}, x); },
       [](long double x) {
         const long double s = sigmoid(tanh_argument(x)), rest = sigmoid(-tanh_argument(x));
         return s + x * kScale * (1 + 3 * 0.044715L * x * x) * s * rest;
@@ -102,9 +103,10 @@ TEST(Brief, GeluTanh) {
 }
 TEST(Brief, Gelu) {
   expect_within(
-      0.7, [](Vec x) { return brief::value(GeluExact{}, x); }, [](long double x) { return x * cdf(x); });
+      0.7, [](lanes::Vec x) { return brief::value(GeluExact{}, x); }, [](long double x) { return x * cdf(x); });
   expect_within(
-      0.7, [](Vec x) { return brief::slope(GeluExact{}, x); }, [](long double x) { return cdf(x) + x * density(x); });
+      0.7, [](lanes::Vec x) { return brief::slope(GeluExact{}, x); },
+      [](long double x) { return cdf(x) + x * density(x); });
 }
 
 }  // namespace

@@ -17,19 +17,14 @@
 #include "tests/harness/expect_text.h"
 #include "tests/harness/idx_header.h"
 #include "tests/harness/json.h"
-#include "tests/harness/process.h"
+#include "tests/harness/program.h"
 
 namespace holt {
 namespace {
 
 namespace fs = std::filesystem;
 using Json = nlohmann::json;
-using Arguments = std::vector<std::string>;
-
-constexpr const char* kProgram = HOLT_BINARY_DIR "/holt";
-
-using test::Process, test::Result;
-Result holt_run(const Arguments& arguments) { return Process(arguments, kProgram).finish(); }
+using test::Arguments, test::Process, test::Result, test::holt_run, test::kProgram, test::operator+;
 
 std::string bytes_of(const fs::path& path) {
   std::ifstream in(path, std::ios::binary);
@@ -38,11 +33,6 @@ std::string bytes_of(const fs::path& path) {
 }
 void write(const fs::path& path, const std::string& bytes) {
   std::ofstream(path, std::ios::binary).write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
-}
-
-Arguments operator+(Arguments a, const Arguments& b) {
-  a.insert(a.end(), b.begin(), b.end());
-  return a;
 }
 
 class CliTest : public testing::Test {

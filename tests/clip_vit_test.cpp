@@ -26,7 +26,7 @@ struct Temporary {
 };
 
 // The largest error relative to the largest number.
-double error_of(const Tensor& got, const Tensor& expected) {
+double distance_of(const Tensor& got, const Tensor& expected) {
   EXPECT_EQ(got.shape(), expected.shape());
   const auto a = got.to_vector<float>(), b = expected.to_vector<float>();
   double worst = 0, largest = 0;
@@ -83,12 +83,12 @@ TEST(ClipViT, IsPyTorchs) {
   m.load_state(state);
 
   const Tensor images = permute(expected("images"), {0, 2, 3, 1});
-  EXPECT_LE(error_of(m.features(images), expected("features")), 1e-5);
+  EXPECT_LE(distance_of(m.features(images), expected("features")), 1e-5);
   const Tensor logits = m(images);
-  EXPECT_LE(error_of(logits, expected("logits")), 1e-5);
+  EXPECT_LE(distance_of(logits, expected("logits")), 1e-5);
   sum(square(logits)).backward();
-  EXPECT_LE(error_of(permute(m.proj.weight.grad(), {0, 3, 1, 2}), expected("conv1_gradient")), 1e-4);
-  EXPECT_LE(error_of(m.blocks[0].mlp.fc1.weight.grad(), expected("fc_gradient")), 1e-4);
+  EXPECT_LE(distance_of(permute(m.proj.weight.grad(), {0, 3, 1, 2}), expected("conv1_gradient")), 1e-4);
+  EXPECT_LE(distance_of(m.blocks[0].mlp.fc1.weight.grad(), expected("fc_gradient")), 1e-4);
 }
 
 TEST(ClipViT, PartsAndLength) {

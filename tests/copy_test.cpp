@@ -8,16 +8,10 @@
 #include "core/autograd.h"
 #include "core/ops.h"
 #include "kernels/stream.h"
+#include "tests/harness/expect_error.h"
 
 namespace holt {
 namespace {
-
-std::string error_of(const std::function<void()>& f) {
-  try {
-    f();
-  } catch (const Error& e) { return e.message(); }
-  return "no error";
-}
 
 TEST(Copy, AClonesElementsAreItsOwn) {
   for (Device d : {Device::cpu, Device::simt}) {

@@ -51,7 +51,7 @@ double distance(const Tensor& a, const Tensor& b) {
 }
 
 // The largest difference between the cuda device and the cpu; sums of `in` products of about 1.
-double error_of(const Problem& p) { return distance(p.on(kGpu), p.on(Device::cpu)); }
+double distance_of(const Problem& p) { return distance(p.on(kGpu), p.on(Device::cpu)); }
 
 constexpr double kTolerance = 1e-4;
 
@@ -75,11 +75,11 @@ class Cublaslt : public testing::Test {
 TEST_F(Cublaslt, IsTheRungThatIsTaken) {
   const Problem p(5, 16, 8, 1);
   const size_t before = products();
-  EXPECT_LT(error_of(p), kTolerance);
+  EXPECT_LT(distance_of(p), kTolerance);
   EXPECT_EQ(products(), before + 1);
   EXPECT_NE(cuda::cublaslt::version().find("libcublasLt.so"), std::string::npos);
   const ScopedRung own("matmul", "naive");
-  EXPECT_LT(error_of(p), kTolerance);
+  EXPECT_LT(distance_of(p), kTolerance);
   EXPECT_EQ(products(), before + 1);
   EXPECT_EQ(cuda::cublaslt::version(), "not opened: own kernels are chosen");
 }
@@ -88,16 +88,16 @@ TEST_F(Cublaslt, FallsBackByTheEpilogue) {
   const Problem tanh(5, 16, 8, 2, Activation::gelu_tanh), other(6, 16, 8, 3, Activation::gelu_tanh);
   const size_t before = products();
   HOLT_LT(refuse_epilogue)(CUBLASLT_EPILOGUE_GELU_BIAS);  // product and bias, then holt's own gelu
-  EXPECT_LT(error_of(tanh), kTolerance);
+  EXPECT_LT(distance_of(tanh), kTolerance);
   EXPECT_EQ(products(), before + 1);
   HOLT_LT(refuse_epilogue)(CUBLASLT_EPILOGUE_BIAS);  // nothing at all: holt's own kernel
   const Problem plain(7, 16, 8, 4);
-  EXPECT_LT(error_of(plain), kTolerance);
+  EXPECT_LT(distance_of(plain), kTolerance);
   EXPECT_EQ(products(), before + 1);
   HOLT_LT(refuse_epilogue)(0);
-  EXPECT_LT(error_of(plain), kTolerance);  // what was not found is not asked for again
+  EXPECT_LT(distance_of(plain), kTolerance);  // what was not found is not asked for again
   EXPECT_EQ(products(), before + 1);
-  EXPECT_LT(error_of(other), kTolerance);
+  EXPECT_LT(distance_of(other), kTolerance);
   EXPECT_EQ(products(), before + 2);
 }
 
@@ -131,15 +131,15 @@ TEST_F(Cublaslt, AFailureNamesTheCallTheShapeAndTheStatus) {
   EXPECT_ERROR(p.on(kGpu), "cublasLtMatmul: CUBLAS_STATUS_EXECUTION_FAILED");
   HOLT_LT(fail_next)(CUBLAS_STATUS_EXECUTION_FAILED);
   EXPECT_ERROR(p.on(kGpu), "D [8, 5] = Aᵀ B over 16, 1 of them, f32");
-  EXPECT_LT(error_of(p), kTolerance);
+  EXPECT_LT(distance_of(p), kTolerance);
 }
 
 TEST_F(Cublaslt, WhatItDoesNotSupportAfterAllRunsOnOwnKernels) {
   const Problem p(5, 32, 8, 11);
   const size_t before = products();
   HOLT_LT(fail_next)(CUBLAS_STATUS_NOT_SUPPORTED);
-  EXPECT_LT(error_of(p), kTolerance);
-  EXPECT_LT(error_of(p), kTolerance);
+  EXPECT_LT(distance_of(p), kTolerance);
+  EXPECT_LT(distance_of(p), kTolerance);
   EXPECT_EQ(products(), before);
 }
 
@@ -158,20 +158,20 @@ TEST_F(Cublaslt, BackwardMakesWeightAndBiasGradientInOneProduct) {
 
 TEST_F(Cublaslt, Tf32IsRoundedOnlyWhereItIsAllowed) {
   const Problem p(9, 64, 8, 7);
-  EXPECT_LT(error_of(p), kTolerance);
+  EXPECT_LT(distance_of(p), kTolerance);
   allow_tf32(true);
-  const double rounded = error_of(p);
+  const double rounded = distance_of(p);
   allow_tf32(false);
   EXPECT_GT(rounded, 1e-3);
   EXPECT_LT(rounded, 0.1);
-  EXPECT_LT(error_of(p), kTolerance);
+  EXPECT_LT(distance_of(p), kTolerance);
 }
 
 TEST_F(Cublaslt, ThreadsShareItAndNothingIsLeft) {
   const auto work = [](uint64_t thread, double* worst) {
     for (uint64_t i = 0; i < 20; ++i)
-      *worst =
-          std::max(*worst, error_of({5, 16, 8 + 8 * static_cast<int64_t>(i % 4), thread * 100 + i, Activation::relu}));
+      *worst = std::max(*worst,
+                        distance_of({5, 16, 8 + 8 * static_cast<int64_t>(i % 4), thread * 100 + i, Activation::relu}));
   };
   std::vector<double> worst(4);
   const auto run = [&] {
@@ -228,7 +228,7 @@ class CublasltDeathTest : public testing::Test {
 
 void say_whether_mapped(const char* kernels) {
   setenv("HOLT_KERNELS", kernels, 1);
-  const double error = error_of({5, 16, 8, 8});
+  const double error = distance_of({5, 16, 8, 8});
   say(format("error below tolerance {}, mapped {}", error < kTolerance, library_is_mapped()));
 }
 TEST_F(CublasltDeathTest, OwnKernelsNeverOpenIt) {
@@ -239,7 +239,7 @@ TEST_F(CublasltDeathTest, OwnKernelsNeverOpenIt) {
 void run_without_the_library() {
   setenv("HOLT_CUBLASLT_LIBRARY", "/nowhere/libcublasLt.so", 1);
   testing::internal::CaptureStderr();
-  const double first = error_of({5, 16, 8, 9}), second = error_of({5, 24, 8, 10});
+  const double first = distance_of({5, 16, 8, 9}), second = distance_of({5, 24, 8, 10});
   const std::string text = testing::internal::GetCapturedStderr();
   const std::string note = "holt: cuBLASLt was not opened: /nowhere/libcublasLt.so (";
   const bool once =

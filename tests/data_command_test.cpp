@@ -10,7 +10,7 @@
 #include "data/image.h"
 #include "tests/harness/expect_error.h"
 #include "tests/harness/expect_text.h"
-#include "tests/harness/process.h"
+#include "tests/harness/program.h"
 
 namespace holt {
 namespace {
@@ -20,7 +20,7 @@ using data::Dataset, data::Image;
 
 test::Result holt_data(std::vector<std::string> arguments) {
   arguments.insert(arguments.begin(), "data");
-  return test::Process(arguments, HOLT_BINARY_DIR "/holt").finish();
+  return test::holt_run(arguments);
 }
 
 class DataCommand : public testing::Test {

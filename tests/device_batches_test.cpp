@@ -36,21 +36,21 @@ std::vector<Device> devices() {
 }
 
 // What a run sees: of each batch the sum of its images' squares and all labels, fetched only when all is launched.
-struct Seen {
+struct Fetched {
   std::vector<double> squares;
   std::vector<int64_t> labels;
-  friend bool operator==(const Seen&, const Seen&) = default;
+  friend bool operator==(const Fetched&, const Fetched&) = default;
 };
 
-Seen fetch(const std::vector<Tensor>& squares, const std::vector<Tensor>& labels) {
-  Seen s;
+Fetched fetch(const std::vector<Tensor>& squares, const std::vector<Tensor>& labels) {
+  Fetched s;
   for (const Tensor& t : squares) s.squares.push_back(t.item());
   for (const Tensor& t : labels)
     for (int64_t y : t.to_vector<int64_t>()) s.labels.push_back(y);
   return s;
 }
 
-Seen directly(const Loader& loader, Device d) {
+Fetched directly(const Loader& loader, Device d) {
   std::vector<Tensor> squares, labels;
   auto epoch = loader.epoch(1);
   while (auto batch = epoch.next()) {
@@ -60,7 +60,7 @@ Seen directly(const Loader& loader, Device d) {
   return fetch(squares, labels);
 }
 
-Seen ahead(const Loader& loader, Device d) {
+Fetched ahead(const Loader& loader, Device d) {
   std::vector<Tensor> squares, labels;
   DeviceBatches batches(loader.epoch(1), d);
   while (auto batch = batches.next()) {
@@ -82,12 +82,12 @@ TEST(DeviceBatches, AreTheLoadersOwn) {
 // The GPU may copy late (streams of the double are lazy) or at once: the results are the same.
 TEST(DeviceBatches, AreTheSameHoweverTheStreamsRun) {
   const Loader loader(numbered(), {.batch = kBatch, .shuffle = true, .seed = 3});
-  const Seen expected = directly(loader, Device::cpu);
+  const Fetched expected = directly(loader, Device::cpu);
   for (int copies_eager : {0, 1})
     for (int steps_eager : {0, 1}) {
       holt_double_set_new_streams_eager(copies_eager);
       holt_double_set_eager(cudaStreamPerThread, steps_eager);
-      const Seen seen = ahead(loader, Device::cuda);
+      const Fetched seen = ahead(loader, Device::cuda);
       EXPECT_EQ(seen.labels, expected.labels);
       for (size_t i = 0; i < seen.squares.size(); ++i)  // 144 terms, summed in another order
         EXPECT_LE(std::abs(seen.squares[i] - expected.squares[i]), 1e-5 * expected.squares[i]);

@@ -14,14 +14,14 @@
 namespace holt {
 namespace {
 
-struct Layer {
+struct Convolution {
   Generator g{7};
   int kernel;
   Tensor x, w;
   BatchNormWeights norm{normal({64}, 1, 0.3, g), normal({64}, 0, 1, g), normal({64}, 0, 1, g),
                         square(normal({64}, 1, 0.2, g))};
 
-  explicit Layer(int k) : kernel(k), x(normal({4, 16, 16, 32}, 0, 1, g)), w(normal({64, k, k, 32}, 0, 0.1, g)) {}
+  explicit Convolution(int k) : kernel(k), x(normal({4, 16, 16, 32}, 0, 1, g)), w(normal({64, k, k, 32}, 0, 0.1, g)) {}
   std::vector<float> run(const Tensor& images) const {
     return conv2d_batch_norm(images, w, {1, kernel / 2}, norm).to_vector<float>();
   }
@@ -38,7 +38,7 @@ INSTANTIATE_TEST_SUITE_P(Inference, Kept, testing::Values(1, 3),
                          [](const auto& i) { return i.param == 1 ? "OneDnn" : "Winograd"; });
 
 TEST_P(Kept, GivesTheSameBits) {
-  const Layer l(GetParam());
+  const Convolution l(GetParam());
   const auto want = l.run();
   const Inference scope;
   EXPECT_EQ(l.run(), want);
@@ -47,7 +47,7 @@ TEST_P(Kept, GivesTheSameBits) {
 
 // A write that nobody was told of is not seen: so it is kept. One that somebody was told of is.
 TEST_P(Kept, UntilTheWeightChanges) {
-  const Layer l(GetParam());
+  const Convolution l(GetParam());
   const Inference scope;
   const auto before = l.run();
   for (int64_t i = 0; i < l.w.numel(); ++i) l.w.data<float>()[i] *= 2;
@@ -59,7 +59,7 @@ TEST_P(Kept, UntilTheWeightChanges) {
 }
 
 TEST_P(Kept, UntilTheNormChanges) {
-  const Layer l(GetParam());
+  const Convolution l(GetParam());
   const Inference scope;
   auto before = l.run();
   for (const Tensor& t : {l.norm.weight, l.norm.bias, l.norm.running_mean, l.norm.running_var}) {
@@ -72,7 +72,7 @@ TEST_P(Kept, UntilTheNormChanges) {
 }
 
 TEST_P(Kept, ForEachBatchAndPrecision) {
-  const Layer l(GetParam());
+  const Convolution l(GetParam());
   std::vector<std::function<std::vector<float>()>> calls;
   for (int64_t n : {4, 1, 3})
     for (DType t : {DType::f32, DType::bf16})
@@ -88,7 +88,7 @@ TEST_P(Kept, ForEachBatchAndPrecision) {
 }
 
 TEST_P(Kept, NoLongerThanTheScope) {
-  const Layer l(GetParam());
+  const Convolution l(GetParam());
   l.run();
   const size_t before = memory_stats(Device::cpu).current;
   {
@@ -102,10 +102,10 @@ TEST_P(Kept, NoLongerThanTheScope) {
     }
     EXPECT_EQ(memory_stats(Device::cpu).current - before, kept);
     {
-      const Layer other(GetParam());
+      const Convolution other(GetParam());
       other.run();
     }
-    const Layer third(GetParam());  // when it is seen, what belongs to `other` goes
+    const Convolution third(GetParam());  // when it is seen, what belongs to `other` goes
     const size_t own = memory_stats(Device::cpu).current;
     third.run();
     EXPECT_EQ(memory_stats(Device::cpu).current, own);

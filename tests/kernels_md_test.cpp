@@ -33,15 +33,15 @@ Names kernels_of(const std::string& source) {
   return names;
 }
 
-struct Row {
+struct TableRow {
   std::string file, kernel;  // without its numbers
   int registers = 0;         // the most of all architectures
   int spills = 0;
 };
 
 // The lines between the marks of the table: | file | `kernel<…>` | threads | shared | registers | spills | …
-std::vector<Row> table_of(const std::string& document) {
-  std::vector<Row> rows;
+std::vector<TableRow> table_of(const std::string& document) {
+  std::vector<TableRow> rows;
   std::istringstream in(document);
   bool inside = false;
   for (std::string line; std::getline(in, line);) {
@@ -51,7 +51,7 @@ std::vector<Row> table_of(const std::string& document) {
         R"(\| (\S+\.cu) \| `(\w+)[^`]*` \|[^|]*\|[^|]*\| (\d+), (\d+), (\d+), (\d+) \| (\d+) \|.*)");
     std::smatch m;
     if (!inside || !std::regex_match(line, m, row)) continue;
-    Row r{m[1], m[2], 0, std::stoi(m[7])};
+    TableRow r{m[1], m[2], 0, std::stoi(m[7])};
     for (int i = 3; i <= 6; ++i) r.registers = std::max(r.registers, std::stoi(m[i]));
     rows.push_back(r);
   }
@@ -75,7 +75,7 @@ TEST(KernelsMd, NamesEveryKernelAndNoOther) {
   for (const auto& entry : fs::directory_iterator(fs::path(HOLT_SOURCE_DIR) / "kernels"))
     if (entry.path().extension() == ".cu" || entry.path().extension() == ".cuh")
       in_sources.merge(kernels_of(read(entry.path())));
-  for (const Row& r : table_of(read(fs::path(HOLT_SOURCE_DIR) / "docs/kernels.md"))) {
+  for (const TableRow& r : table_of(read(fs::path(HOLT_SOURCE_DIR) / "docs/kernels.md"))) {
     in_table.insert(r.kernel);
     EXPECT_TRUE(fs::exists(fs::path(HOLT_SOURCE_DIR) / "kernels" / r.file)) << r.file;
   }
@@ -85,7 +85,7 @@ TEST(KernelsMd, NamesEveryKernelAndNoOther) {
 
 TEST(KernelsMd, KeepsToTheBudget) {
   const auto limits = budget();
-  for (const Row& r : table_of(read(fs::path(HOLT_SOURCE_DIR) / "docs/kernels.md"))) {
+  for (const TableRow& r : table_of(read(fs::path(HOLT_SOURCE_DIR) / "docs/kernels.md"))) {
     const auto limit = limits.find(r.kernel);
     EXPECT_LE(r.registers, limit == limits.end() ? 64 : limit->second) << r.file << " " << r.kernel;
     EXPECT_TRUE(r.spills == 0 || read(fs::path(HOLT_SOURCE_DIR) / "kernels" / r.file).find("// Spills: " + r.kernel) !=

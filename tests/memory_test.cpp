@@ -10,18 +10,12 @@
 #include <vector>
 
 #include "kernels/stream.h"
+#include "tests/harness/expect_error.h"
 
 namespace holt {
 namespace {
 
 constexpr size_t KiB = 1024, MiB = 1024 * KiB;
-
-std::string error_of(const std::function<void()>& f) {
-  try {
-    f();
-  } catch (const Error& e) { return e.what(); }
-  return "no error";
-}
 
 long minor_faults() {
   rusage u;
@@ -156,7 +150,7 @@ TEST(Memory, CopiesAnyNumberOfBytes) {
 TEST(Memory, RequestsThatNoMachineCanServeAreErrors) {
   for (Device d : {Device::cpu, Device::simt})
     for (size_t bytes : {size_t{1} << 45, ~size_t{0}}) {
-      const std::string e = error_of([&] { deallocate(d, allocate(d, bytes), bytes); });
+      const std::string e = text_of([&] { deallocate(d, allocate(d, bytes), bytes); });
       EXPECT_NE(e.find(format("out of memory on {}: asked for ", d)), e.npos) << e;
       EXPECT_NE(e.find(format("({} bytes)", bytes)), e.npos) << e;
       EXPECT_NE(e.find("in use and"), e.npos) << e;
@@ -171,7 +165,7 @@ TEST(Memory, CudaWithoutAGpuIsAnErrorThatSaysWhy) {
   for (const auto& f : std::vector<std::function<void()>>{
            [] { allocate(Device::cuda, 8); }, [] { memory_stats(Device::cuda); }, [] { reset_peak(Device::cuda); },
            [] { release_cached(Device::cuda); }, [&] { copy_bytes(Device::cuda, &cell, Device::cpu, &cell, 1); }})
-    EXPECT_NE(error_of(f).find(why), std::string::npos) << error_of(f);
+    EXPECT_NE(text_of(f).find(why), std::string::npos) << text_of(f);
   deallocate(Device::cuda, nullptr, 8);
 }
 
@@ -181,7 +175,7 @@ class MemoryLimit : public testing::Test {
   void SetUp() override { GTEST_FLAG_SET(death_test_style, "threadsafe"); }
   static void with_limit(const char* limit, const std::function<void()>& f) {
     setenv("HOLT_MEMORY_LIMIT", limit, 1);
-    std::fprintf(stderr, "%s\n", error_of(f).c_str());
+    std::fprintf(stderr, "%s\n", text_of(f).c_str());
     std::exit(0);
   }
 };

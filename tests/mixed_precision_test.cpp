@@ -19,7 +19,7 @@ namespace {
 
 constexpr Device kDevices[] = {Device::cpu, Device::simt};
 
-Sequential network(Device d) {
+Sequential small_net(Device d) {
   Generator g(11);
   Sequential net(Conv2d(1, 8, 3, g, {.stride = 2, .padding = 1, .bias = false}), BatchNorm2d(8), ReLU(), MaxPool2d(2),
                  Conv2d(8, 16, 3, g, {.padding = 1}), GELU(), Flatten(), Linear(16 * 3 * 3, 32, g), LayerNorm(32),
@@ -33,7 +33,7 @@ struct Batch {
 };
 
 // Four classes: blobs in the four corners, in noise.
-Batch batch(Device d) {
+Batch small_batch(Device d) {
   const int64_t n = d == Device::cpu ? 16 : 8;
   Generator g(12);
   const Tensor x = normal({n, 12, 12, 1}, 0, 0.5, g);
@@ -47,10 +47,10 @@ Batch batch(Device d) {
 }
 
 std::vector<double> train(DType precision, Device d, int steps) {
-  Sequential net = network(d);
+  Sequential net = small_net(d);
   SGD sgd(net.named_parameters(), {.lr = 0.05, .momentum = 0.9});
   if (precision == DType::f16) sgd.use(GradScaler(d));
-  const Batch b = batch(d);
+  const Batch b = small_batch(d);
   const Autocast scope(precision);
   Scores scores;
   std::vector<double> losses;
@@ -84,11 +84,11 @@ TEST(MixedPrecision, ThirtyStepsReachTheLossOfF32) {
 // result and its gradient once, each by at most eps/2; the gelu, norms and the loss pass a relative error on by a
 // factor of a few at most.
 TEST(MixedPrecision, GradientsAreThoseOfADouble) {
-  Sequential net = network({});
-  const Batch b = batch({});
+  Sequential net = small_net({});
+  const Batch b = small_batch({});
   std::vector<Tensor> exact;
   {
-    Sequential wide = network({});
+    Sequential wide = small_net({});
     for (auto& [name, module] : wide.named_modules()) {
       const Parts parts = module->parts();
       for (const auto* list : {&parts.parameters, &parts.buffers})
@@ -119,10 +119,10 @@ TEST(MixedPrecision, GradientsAreThoseOfADouble) {
 TEST(MixedPrecision, NothingIsAllocatedAfterTheFirstStep) {
   const ThreadLimit one(1);
   for (DType p : {DType::f32, DType::bf16, DType::f16}) {
-    Sequential net = network({});
+    Sequential net = small_net({});
     SGD sgd(net.named_parameters(), {.lr = 0.05, .momentum = 0.9});
     if (p == DType::f16) sgd.use(GradScaler());
-    const Batch b = batch({});
+    const Batch b = small_batch({});
     const Autocast scope(p);
     Scores scores;
     train_step(net, sgd, b.images, b.labels, scores);
@@ -143,10 +143,10 @@ std::map<std::string, std::vector<float>> bits(const State& state) {
 
 template <class Make>
 void expect_overflow_changes_nothing(Device d, const Make& make) {
-  Sequential net = network(d);
+  Sequential net = small_net(d);
   auto optimizer = make(net);
   optimizer.use(GradScaler(d, {.scale = 64, .interval = 3}));
-  const Batch b = batch(d);
+  const Batch b = small_batch(d);
   const Autocast scope(DType::f16);
   Scores scores;
   for (int t = 0; t < 2; ++t) train_step(net, optimizer, b.images, b.labels, scores);

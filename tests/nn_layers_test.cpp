@@ -6,13 +6,15 @@
 #include "core/autograd.h"
 #include "nn/layers.h"
 #include "nn/sequential.h"
+#include "tests/harness/expect_error.h"
+#include "tests/harness/tensors.h"
 
 namespace holt::nn {
 namespace {
 
 using Floats = std::vector<float>;
 
-Floats values(const Tensor& t) { return t.to_vector<float>(); }
+using test::values;
 
 void set(const Tensor& t, const Floats& v) {
   ASSERT_EQ(static_cast<int64_t>(v.size()), t.numel());
@@ -27,14 +29,6 @@ void expect_near(const Tensor& t, const Floats& expected, double relative = 4e-7
     const bool near = std::abs(got[i] - expected[i]) <= relative * std::max(1.f, std::abs(expected[i]));
     EXPECT_TRUE(near) << "[" << i << "] got " << got[i] << ", expected " << expected[i];
   }
-}
-
-template <class F>
-std::string error_of(F&& f) {
-  try {
-    f();
-  } catch (const Error& e) { return e.message(); }
-  return "";
 }
 
 TEST(Linear, ByHand) {

@@ -6,20 +6,14 @@
 #include "core/autograd.h"
 #include "nn/models/registry.h"
 #include "nn/models/resnet_cifar.h"
+#include "tests/harness/expect_error.h"
 #include "tests/harness/small_models.h"
+#include "tests/harness/tensors.h"
 
 namespace holt::nn {
 namespace {
 
-std::vector<float> values(const Tensor& t) { return t.to_vector<float>(); }
-
-template <class F>
-std::string error_of(F&& f) {
-  try {
-    f();
-  } catch (const Error& e) { return e.message(); }
-  return "";
-}
+using test::values;
 
 // Models made of the parts of others, and large: counting their parameters is enough. Transformers want images of whole
 // patches: vit_test.cpp.

@@ -8,6 +8,8 @@
 #include "nn/models/registry.h"
 #include "nn/sequential.h"
 #include "nn/state.h"
+#include "tests/harness/expect_error.h"
+#include "tests/harness/tensors.h"
 
 namespace holt::nn {
 namespace {
@@ -17,22 +19,13 @@ Sequential small(Generator& g) {
                     Linear(32, 3, g));
 }
 
-// The message of the Error that f throws; "" if it throws none.
-template <class F>
-std::string error_of(F&& f) {
-  try {
-    f();
-  } catch (const Error& e) { return e.message(); }
-  return "";
-}
-
 std::vector<std::string> names(const TensorList& tensors) {
   std::vector<std::string> all;
   for (auto& [name, t] : tensors) all.push_back(name);
   return all;
 }
 
-std::vector<float> values(const Tensor& t) { return t.to_vector<float>(); }
+using test::values;
 
 void fill(const Tensor& t, float v) {
   std::fill_n(t.data<float>(), t.numel(), v);
@@ -121,7 +114,7 @@ TEST(Freezing, APatternThatMatchesNothingChangesNothing) {
   // A module's own name: people forget the star.
   const std::string module = error_of([&] { m->requires_grad("layer1", false); });
   EXPECT_NE(module.find("nearest are layer1.*"), std::string::npos) << module;
-  EXPECT_NE(error_of([&] { m->requires_grad("", false); }), "");
+  EXPECT_NE(error_of([&] { m->requires_grad("", false); }), "no error");
 }
 
 TEST(State, SharesMemoryAndLoadsInPlace) {

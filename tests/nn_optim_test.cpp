@@ -6,20 +6,13 @@
 
 #include "kernels/philox.h"
 #include "nn/optim.h"
+#include "tests/harness/expect_error.h"
 #include "tests/harness/worst.h"
 
 namespace holt::nn {
 namespace {
 
 using Doubles = std::vector<double>;
-
-template <class F>
-std::string error_of(F&& f) {
-  try {
-    f();
-  } catch (const Error& e) { return e.message(); }
-  return "";
-}
 
 // Parameters of several sizes, with gradients that depend on step and element.
 TensorList make_parameters(Device device = {}) {
@@ -65,7 +58,7 @@ void expect_near(const TensorList& list, const std::vector<Doubles>& expected) {
   }
 }
 
-const std::vector<Device> kDevices = {Device::cpu, Device::simt};
+const std::vector<Device> kCpuAndSimt = {Device::cpu, Device::simt};
 
 TEST(SGD, MatchesTheFormula) {
   for (const SGDOptions o : {SGDOptions{.lr = 0.1}, SGDOptions{.lr = 0.05, .momentum = 0.9},
@@ -80,7 +73,7 @@ TEST(SGD, MatchesTheFormula) {
         x[k] -= o.lr * (o.nesterov ? g + o.momentum * v : v);
       }
     });
-    for (Device device : kDevices) {
+    for (Device device : kCpuAndSimt) {
       const TensorList list = make_parameters(device);
       SGD sgd(list, o);
       for (int step = 1; step <= 10; ++step) {
@@ -106,7 +99,7 @@ TEST(AdamW, MatchesTheFormula) {
       x[k] -= o.lr * (mean / (std::sqrt(square) + o.eps) + o.weight_decay * x[k]);
     }
   });
-  for (Device device : kDevices) {
+  for (Device device : kCpuAndSimt) {
     const TensorList list = make_parameters(device);
     AdamW adamw(list, o);
     for (int step = 1; step <= 10; ++step) {
@@ -239,7 +232,7 @@ TEST(Optimizer, BadOptions) {
 }
 
 TEST(Clipping, ScalesTheGradientsTogether) {
-  for (Device device : kDevices) {
+  for (Device device : kCpuAndSimt) {
     const Tensor a = zeros({2}, DType::f32, device), b = zeros({1}, DType::f32, device),
                  unused = zeros({7}, DType::f32, device);
     for (const Tensor& t : {a, b, unused}) t.requires_grad_();

@@ -7,19 +7,13 @@
 #include "core/ops.h"
 #include "nn/models/registry.h"
 #include "nn/state_file.h"
+#include "tests/harness/expect_error.h"
+#include "tests/harness/tensors.h"
 
 namespace holt::nn {
 namespace {
 
-std::vector<float> values(const Tensor& t) { return t.to_vector<float>(); }
-
-template <class F>
-std::string error_of(F&& f) {
-  try {
-    f();
-  } catch (const Error& e) { return e.message(); }
-  return "";
-}
+using test::values;
 
 std::unique_ptr<Model> make(const std::string& text, uint64_t seed = 3) {
   Generator g(seed);

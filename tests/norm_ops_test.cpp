@@ -5,32 +5,13 @@
 
 #include "core/autograd.h"
 #include "core/ops.h"
+#include "tests/harness/expect_error.h"
+#include "tests/harness/tensors.h"
 
 namespace holt {
 namespace {
 
-// The message of the Error that f throws; a test failure and "" if it throws none.
-template <class F>
-std::string error_of(F&& f) {
-  try {
-    f();
-  } catch (const Error& e) { return e.message(); }
-  ADD_FAILURE() << "expected holt::Error, nothing was thrown";
-  return "";
-}
-
-#define EXPECT_ERROR(statement, ...)                                                              \
-  do {                                                                                            \
-    const std::string message = error_of([&] { statement; });                                     \
-    for (const char* part : {__VA_ARGS__})                                                        \
-      EXPECT_NE(message.find(part), std::string::npos) << "'" << part << "' not in: " << message; \
-  } while (false)
-
-Tensor ramp(Shape shape, DType dtype = DType::f32, Device device = {}) {
-  std::vector<double> values(static_cast<size_t>(shape.numel()));
-  for (size_t i = 0; i < values.size(); ++i) values[i] = std::sin(1.0 + double(i * i));
-  return from(values, shape, dtype, device);
-}
+using test::ramp;
 
 // ---- batch_norm ----
 

@@ -16,16 +16,16 @@
 namespace holt {
 namespace {
 
-std::vector<float> values(int64_t n, uint64_t stream) {
+std::vector<float> noise(int64_t n, uint64_t stream) {
   std::vector<float> v(n);
   for (int64_t i = 0; i < n; ++i) v[i] = uniform01(philox(3, stream, i).v[0]) - 0.5f;
   return v;
 }
 
 // One layer's forward and both gradients.
-struct Layer {
+struct ConvLayer {
   Conv2d p{.n = 4, .h = 14, .w = 14, .cin = 16, .cout = 32, .kh = 3, .kw = 3, .pad_h = 1, .pad_w = 1};
-  std::vector<float> x = values(p.x_size(), 1), w = values(p.w_size(), 2), y = values(p.y_size(), 3), dy = y, dx = x,
+  std::vector<float> x = noise(p.x_size(), 1), w = noise(p.w_size(), 2), y = noise(p.y_size(), 3), dy = y, dx = x,
                      dw = w;
   void step() {
     conv2d_forward(Cpu{}, p, x.data(), w.data(), static_cast<const float*>(nullptr), y.data());
@@ -35,7 +35,7 @@ struct Layer {
 };
 
 std::vector<float> product(int64_t m, int64_t n, int64_t k) {
-  const auto a = values(m * k, 4), b = values(k * n, 5);
+  const auto a = noise(m * k, 4), b = noise(k * n, 5);
   std::vector<float> c(m * n);
   matmul(Cpu{}, Matmul{.batch = 1, .m = m, .n = n, .k = k}, a.data(), b.data(), static_cast<const float*>(nullptr),
          c.data(), static_cast<float*>(nullptr));
@@ -43,7 +43,7 @@ std::vector<float> product(int64_t m, int64_t n, int64_t k) {
 }
 
 TEST(OneDnn, AWarmStepAsksTheSystemForNothing) {
-  Layer layer;
+  ConvLayer layer;
   for (int i = 0; i < 3; ++i) layer.step();
   const size_t allocations = memory_stats(Device::cpu).system_allocations, current = memory_stats(Device::cpu).current;
   // The least of several rounds: the system itself may take pages from a busy machine's processes now and then.
@@ -65,14 +65,14 @@ TEST(OneDnn, AWarmStepAsksTheSystemForNothing) {
 }
 
 TEST(OneDnn, ThreadsShareThePrimitives) {
-  Layer expected;
+  ConvLayer expected;
   expected.step();
   const std::vector<float> c = product(33, 17, 65);
   std::vector<std::thread> threads;
   std::vector<int> wrong(4, -1);
   for (int t = 0; t < 4; ++t)
     threads.emplace_back([&, t] {
-      Layer mine;
+      ConvLayer mine;
       wrong[t] = 0;
       for (int i = 0; i < 50; ++i) {
         std::fill(mine.dw.begin(), mine.dw.end(), -1.0f);

@@ -10,7 +10,7 @@
 #include "kernels/file.h"
 #include "tests/harness/expect_text.h"
 #include "tests/harness/json.h"
-#include "tests/harness/process.h"
+#include "tests/harness/program.h"
 
 namespace holt {
 namespace {
@@ -36,9 +36,7 @@ class PhotosTest : public testing::Test {
   }
   static void TearDownTestSuite() { fs::remove_all(folder_); }
 
-  static test::Result holt(std::vector<std::string> arguments) {
-    return test::Process(arguments, HOLT_BINARY_DIR "/holt").finish();
-  }
+  static test::Result holt(std::vector<std::string> arguments) { return test::holt_run(arguments); }
   static std::vector<std::string> training(const std::string& out, std::vector<std::string> more) {
     std::vector<std::string> all = {
         "train",   "--data", "folder", "--data-dir", photos(), "--image-size",          "32", "--model", "resnet8",

@@ -13,23 +13,17 @@
 #include "kernels/philox.h"
 #include "kernels/rungs.h"
 #include "kernels/stream.h"
+#include "tests/harness/expect_error.h"
 
 namespace holt {
 namespace {
 
-std::string error_of(const std::function<void()>& f) {
-  try {
-    f();
-  } catch (const Error& e) { return e.what(); }
-  return "no error";
-}
-
 TEST(Error, HasTheTextTheFileAndTheLine) {
   constexpr const char* text = "op: expected {}, got {} and {} in {}";
   const int line = __LINE__ + 1;
-  const std::string e = error_of([] { check(false, {text}, 3, -1.5, "x", DType::bf16); });
+  const std::string e = text_of([] { check(false, {text}, 3, -1.5, "x", DType::bf16); });
   EXPECT_EQ(e, format("op: expected 3, got -1.5 and x in bf16 (tests/runtime_test.cpp:{})", line));
-  EXPECT_EQ(error_of([] { check(true, "op: {}", 1); }), "no error");
+  EXPECT_EQ(text_of([] { check(true, "op: {}", 1); }), "no error");
   try {
     fail("plain {}", uint8_t{7});
   } catch (const Error& error) { EXPECT_EQ(error.message(), "plain 7"); }
@@ -40,8 +34,7 @@ TEST(Device, NamesRoundTrip) {
   EXPECT_EQ(to_string(Device{Device::cuda, 3}), "cuda:3");
   for (const char* bad :
        {"", "gpu", "CPU", "cpu:0", "cuda:", "cuda:x", "cuda:-1", "cuda:1x", "cuda:128", "cuda:99999999999"})
-    EXPECT_NE(error_of([&] { parse_device(bad); }).find("expected cpu, simt, cuda or cuda:N"), std::string::npos)
-        << bad;
+    EXPECT_NE(text_of([&] { parse_device(bad); }).find("expected cpu, simt, cuda or cuda:N"), std::string::npos) << bad;
 }
 
 TEST(Device, WhatIsMissingForCudaIsNamed) {
@@ -49,16 +42,16 @@ TEST(Device, WhatIsMissingForCudaIsNamed) {
   if (count > 0) {
     EXPECT_EQ(cuda_missing_reason(), "");
     EXPECT_EQ(parse_device("cuda"), Device(Device::cuda));
-    EXPECT_NE(error_of([&] { parse_device("cuda:127"); }).find("this machine has"), std::string::npos);
+    EXPECT_NE(text_of([&] { parse_device("cuda:127"); }).find("this machine has"), std::string::npos);
     return;
   }
   const std::string why = cuda_missing_reason();
   EXPECT_NE(why.find(kHasCuda ? "driver" : "no CUDA"), std::string::npos) << why;
   for (const char* name : {"cuda", "cuda:0", "cuda:5"})
-    EXPECT_NE(error_of([&] { parse_device(name); }).find(why), std::string::npos);
-  EXPECT_NE(error_of([] { on(Device::cuda, [](auto) {}); }), "no error");
-  EXPECT_NE(error_of([] { synchronize(Device::cuda); }), "no error");
-  EXPECT_NE(error_of([] { Event e(Device::cuda); }), "no error");
+    EXPECT_NE(text_of([&] { parse_device(name); }).find(why), std::string::npos);
+  EXPECT_NE(text_of([] { on(Device::cuda, [](auto) {}); }), "no error");
+  EXPECT_NE(text_of([] { synchronize(Device::cuda); }), "no error");
+  EXPECT_NE(text_of([] { Event e(Device::cuda); }), "no error");
 }
 
 TEST(Device, OnCallsTheRightBackend) {
@@ -71,11 +64,11 @@ TEST(Device, OnCallsTheRightBackend) {
   DType got{};
   on(Device::cpu, DType::f64, "op", Floats{}, [&]<class T>(auto, T) { got = dtype_of<T>; });
   EXPECT_EQ(got, DType::f64);
-  EXPECT_NE(error_of([] {
+  EXPECT_NE(text_of([] {
               on(Device::cpu, DType::i32, "op", Floats{}, [](auto, auto) {});
             }).find("op: dtype i32 is not supported on cpu; expected one of f32, bf16, f16, f64"),
             std::string::npos);
-  EXPECT_NE(error_of([] {
+  EXPECT_NE(text_of([] {
               on(Device::simt, DType::f64, "op", Floats{}, [](auto, auto) {});
             }).find("op: dtype f64 is not supported on simt; expected one of f32, bf16, f16"),
             std::string::npos);
@@ -154,14 +147,14 @@ TEST(Rungs, TheInnermostChoiceWins) {
   }
   EXPECT_EQ(kRungs.pick("vec16"), 2u);
   const ScopedRung wrong("ladder", "fast");
-  EXPECT_NE(error_of([] { kRungs.pick("vec16"); }).find("ladder: no rung 'fast'; its rungs are naive, warp, vec16"),
+  EXPECT_NE(text_of([] { kRungs.pick("vec16"); }).find("ladder: no rung 'fast'; its rungs are naive, warp, vec16"),
             std::string::npos);
 }
 
 // Read once, so each runs in a process of its own.
 void pick_with(const char* rungs) {
   setenv("HOLT_RUNGS", rungs, 1);
-  std::fprintf(stderr, "%s\n", error_of([] { fail("rung {}", kRungs.pick("vec16")); }).c_str());
+  std::fprintf(stderr, "%s\n", text_of([] { fail("rung {}", kRungs.pick("vec16")); }).c_str());
   std::exit(0);
 }
 
@@ -186,16 +179,16 @@ TEST(Rungs, TheVendorsIsTakenUnlessAnotherIsChosen) {
     EXPECT_EQ(kRungsAndVendor.pick("tiled"), 1u);  // it declined
   }
   const ScopedRung absent("ladder", "vendor"), wrong("product", "fast");
-  EXPECT_NE(error_of([] { kRungs.pick("vec16"); }).find("ladder: no rung 'vendor'; its rungs are naive, warp, vec16"),
+  EXPECT_NE(text_of([] { kRungs.pick("vec16"); }).find("ladder: no rung 'vendor'; its rungs are naive, warp, vec16"),
             std::string::npos);
-  EXPECT_NE(error_of([] { kRungsAndVendor.pick("tiled"); }).find("its rungs are naive, tiled, vendor"),
+  EXPECT_NE(text_of([] { kRungsAndVendor.pick("tiled"); }).find("its rungs are naive, tiled, vendor"),
             std::string::npos);
 }
 
 void say_vendor_chosen(const char* kernels, const char* rungs) {
   setenv("HOLT_KERNELS", kernels, 1);
   setenv("HOLT_RUNGS", rungs, 1);
-  std::fprintf(stderr, "%s\n", error_of([] { fail("vendor {}", vendor_chosen("product")); }).c_str());
+  std::fprintf(stderr, "%s\n", text_of([] { fail("vendor {}", vendor_chosen("product")); }).c_str());
   std::exit(0);
 }
 

@@ -12,7 +12,7 @@
 namespace holt {
 namespace {
 
-constexpr uint64_t kSchedules = 50;
+constexpr uint64_t kFaultSchedules = 50;
 
 __global__ void well_behaved(const float* x, float* y) {
   const float s = block_sum(x[threadIdx.x]);
@@ -71,7 +71,7 @@ __global__ void global_without_barrier(const float* x, float* y) {
 }
 
 TEST(SimtFaults, AMissingBarrierGivesWrongResults) {
-  for (uint64_t seed = 0; seed < kSchedules; ++seed) {
+  for (uint64_t seed = 0; seed < kFaultSchedules; ++seed) {
     std::vector<float> x(256), y(256), z(512, NAN);
     for (int i = 0; i < 256; ++i) x[i] = float(i);
     int wrong = 0;
@@ -126,15 +126,15 @@ __global__ void barrier_never_reached() {
 
 TEST(SimtFaults, DivergentBarriers) {
   std::vector<int> y(64);
-  for (uint64_t seed = 0; seed < kSchedules; ++seed) {
-    EXPECT_THAT_ERROR(error_of([&] {
+  for (uint64_t seed = 0; seed < kFaultSchedules; ++seed) {
+    EXPECT_THAT_ERROR(text_of([&] {
                         launch<divergent_barrier>(Simt{seed}, {3, 64});
                       }),
                       "divergent_barrier", "block (",
                       "threads 0-15 in __syncthreads at simt_faults_test.cpp:", "threads 16-63 in __syncthreads at",
                       line_of("first of two"), line_of("second of two"));
     expect_healthy(seed);
-    EXPECT_THAT_ERROR(error_of([&] {
+    EXPECT_THAT_ERROR(text_of([&] {
                         launch<divergent_kinds>(Simt{seed}, {1, 64}, y.data());
                       }),
                       "divergent_kinds", "different barriers", "__syncthreads_count at", "__syncthreads at");
@@ -144,15 +144,15 @@ TEST(SimtFaults, DivergentBarriers) {
 
 TEST(SimtFaults, BarriersThatOthersNeverReach) {
   std::vector<int> y(64);
-  for (uint64_t seed = 0; seed < kSchedules; ++seed) {
-    EXPECT_THAT_ERROR(error_of([&] {
+  for (uint64_t seed = 0; seed < kFaultSchedules; ++seed) {
+    EXPECT_THAT_ERROR(text_of([&] {
                         launch<barrier_never_reached>(Simt{seed}, {1, 64});
                       }),
                       "barrier_never_reached", "block (0,0,0)", "can never come",
                       "threads 0-39 in __syncthreads at simt_faults_test.cpp:",
                       "threads 40-63 in __syncwarp with mask 0xffffffff at simt_faults_test.cpp:");
     expect_healthy(seed);
-    EXPECT_THAT_ERROR(error_of([&] {
+    EXPECT_THAT_ERROR(text_of([&] {
                         launch<one_round_more>(Simt{seed}, {1, 64}, y.data());
                       }),
                       "one_round_more", "can never come", "thread 7 in __syncthreads",
@@ -169,7 +169,7 @@ __global__ void divergent_plane() {
 }
 
 TEST(SimtFaults, ThreadsOfAPlaneAreNamedByTheirCoordinates) {
-  EXPECT_THAT_ERROR(error_of([] {
+  EXPECT_THAT_ERROR(text_of([] {
                       launch<divergent_plane>(Simt{}, {{1, 2}, {4, 2, 2}});
                     }),
                     "threads (0,1,0)-(3,1,0),(0,1,1)-(3,1,1) in __syncthreads");
@@ -202,9 +202,9 @@ __global__ void product_of_half_a_warp(float* y) {
 TEST(SimtFaults, WarpPrimitives) {
   std::vector<int> y(64);
   std::vector<float> f(64);
-  for (uint64_t seed = 0; seed < kSchedules; ++seed) {
+  for (uint64_t seed = 0; seed < kFaultSchedules; ++seed) {
     auto error = [&](auto kernel, int threads) {
-      return error_of([&] { kernel(Simt{seed}, LaunchShape{1, threads}); });
+      return text_of([&] { kernel(Simt{seed}, LaunchShape{1, threads}); });
     };
     EXPECT_THAT_ERROR(error([&](Simt s, LaunchShape l) { launch<outside_its_mask>(s, l, y.data()); }, 64),
                       "outside_its_mask", "thread (", "__shfl_sync", "mask 0x0000ffff",
@@ -273,8 +273,8 @@ TEST_F(SimtFaultsDeathTest, AddressSanitizerNamesTheLine) {
 #else
 
 TEST(SimtFaults, GuardsShowWritesOutOfBounds) {
-  auto error = [](auto f) { return error_of(f); };
-  for (uint64_t seed = 0; seed < kSchedules; ++seed) {
+  auto error = [](auto f) { return text_of(f); };
+  for (uint64_t seed = 0; seed < kFaultSchedules; ++seed) {
     for (int at : {33, 34, 60, -1, -20})
       EXPECT_THAT_ERROR(error([&] {
                           launch<past_static>(Simt{seed}, {2, 32}, at);

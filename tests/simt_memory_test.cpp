@@ -13,7 +13,7 @@
 namespace holt {
 namespace {
 
-constexpr uint64_t kSchedules = 10;
+constexpr uint64_t kMemorySchedules = 10;
 
 // ---- Shared memory ----
 
@@ -39,7 +39,7 @@ __global__ void read_unwritten(int* wrong) {
 }
 
 TEST(SimtShared, StartsAsNaNInEveryBlock) {
-  for (uint64_t seed = 0; seed < kSchedules; ++seed) {
+  for (uint64_t seed = 0; seed < kMemorySchedules; ++seed) {
     int wrong = 0;
     launch<read_unwritten>(Simt{seed}, {20, 1, 9 * sizeof(float)}, &wrong);
     EXPECT_EQ(wrong, 0);
@@ -66,7 +66,7 @@ __global__ void note_addresses(uintptr_t* out) {
 }
 
 TEST(SimtShared, IsOneVariableForTheWholeBlock) {
-  for (uint64_t seed = 0; seed < kSchedules; ++seed) {
+  for (uint64_t seed = 0; seed < kMemorySchedules; ++seed) {
     std::vector<uintptr_t> out(6 * 64);
     launch<note_addresses>(Simt{seed}, {1, 64, 256}, out.data());
     for (int t = 0; t < 64; ++t)
@@ -92,15 +92,15 @@ TEST(SimtShared, HoldsToCudasLimits) {
   launch<use_shared<20 * 1024>>(Simt{}, {1, 32, 28 * 1024}, &runs);
   launch<use_shared<20 * 1024>>(Simt{}, {1, 32, 207 * 1024}, &runs);  // more than 48 KB asks for more by itself
   EXPECT_EQ(runs, 3);
-  EXPECT_THAT_ERROR(error_of([&] {
+  EXPECT_THAT_ERROR(text_of([&] {
                       launch<use_shared<48 * 1024 + 1>>(Simt{}, {1, 32}, &runs);
                     }),
                     "use_shared", "49153", "static");
-  EXPECT_THAT_ERROR(error_of([&] {
+  EXPECT_THAT_ERROR(text_of([&] {
                       launch<use_shared<20 * 1024>>(Simt{}, {1, 32, 28 * 1024 + 1}, &runs);
                     }),
                     "20480", "28673", "49152");
-  EXPECT_THAT_ERROR(error_of([&] { launch<use_shared<20 * 1024>>(Simt{}, {1, 32, 207 * 1024 + 1}, &runs); }), "232448");
+  EXPECT_THAT_ERROR(text_of([&] { launch<use_shared<20 * 1024>>(Simt{}, {1, 32, 207 * 1024 + 1}, &runs); }), "232448");
   EXPECT_EQ(runs, 3);
 }
 
@@ -156,7 +156,7 @@ __global__ void leave_copies_behind(const float* x, float* y) {
 
 TEST(SimtAsyncCopy, BelongsToItsThread) {
   alignas(16) const float x[4] = {1, 2, 3, 4};
-  for (uint64_t seed = 0; seed < kSchedules; ++seed) {
+  for (uint64_t seed = 0; seed < kMemorySchedules; ++seed) {
     std::vector<float> y(64);
     launch<leave_copies_behind>(Simt{seed}, {3, 64}, x, y.data());
     for (int i = 0; i < 64; ++i) ASSERT_TRUE(i % 2 ? std::isnan(y[i]) : y[i] == 2);
@@ -177,14 +177,14 @@ TEST(SimtVectors, MoveSixteenBytesAndWantThemAligned) {
   for (int i = 0; i < 16; ++i) x[i] = bf16(float(i)), y[i] = bf16(-1.0f);
   launch<move_vectors>(Simt{}, {1, 1}, x, y, 8);
   for (int i = 0; i < 16; ++i) EXPECT_EQ(float(y[i]), i < 8 ? -1.0f : i - 8);
-  EXPECT_THAT_ERROR(error_of([&] {
+  EXPECT_THAT_ERROR(text_of([&] {
                       launch<move_vectors>(Simt{}, {1, 1}, x, y, 1);
                     }),
                     "move_vectors", "16-byte", "2 past");
-  EXPECT_THAT_ERROR(error_of([&] { launch<move_vectors>(Simt{}, {1, 1}, x + 2, y, 0); }), "16-byte", "4 past");
+  EXPECT_THAT_ERROR(text_of([&] { launch<move_vectors>(Simt{}, {1, 1}, x + 2, y, 0); }), "16-byte", "4 past");
   alignas(16) float f[8] = {};
-  EXPECT_THAT_ERROR(error_of([&] { launch<copy_misaligned>(Simt{}, {1, 1}, f, 1, 0); }), "cp_async16", "shared", "4 ");
-  EXPECT_THAT_ERROR(error_of([&] { launch<copy_misaligned>(Simt{}, {1, 1}, f, 0, 2); }), "cp_async16", "global", "8 ");
+  EXPECT_THAT_ERROR(text_of([&] { launch<copy_misaligned>(Simt{}, {1, 1}, f, 1, 0); }), "cp_async16", "shared", "4 ");
+  EXPECT_THAT_ERROR(text_of([&] { launch<copy_misaligned>(Simt{}, {1, 1}, f, 0, 2); }), "cp_async16", "global", "8 ");
 }
 
 __global__ void vector_in_plain_array(float* y) {
@@ -195,8 +195,8 @@ __global__ void vector_in_plain_array(float* y) {
 
 TEST(SimtVectors, AnUnalignedSharedArrayFailsEveryTime) {
   alignas(16) float y[4];
-  for (uint64_t seed = 0; seed < kSchedules; ++seed)
-    EXPECT_THAT_ERROR(error_of([&] { launch<vector_in_plain_array>(Simt{seed}, {1, 16}, y); }), "16-byte");
+  for (uint64_t seed = 0; seed < kMemorySchedules; ++seed)
+    EXPECT_THAT_ERROR(text_of([&] { launch<vector_in_plain_array>(Simt{seed}, {1, 16}, y); }), "16-byte");
 }
 
 // ---- Atomics ----
@@ -222,7 +222,7 @@ __global__ void use_atomics(Atomics<T>* a, int* seen) {
 
 template <class T>
 void check_atomics() {
-  for (uint64_t seed = 0; seed < kSchedules; ++seed) {
+  for (uint64_t seed = 0; seed < kMemorySchedules; ++seed) {
     Atomics<T> a{0, T(1000000), 0, T(-1), 0};
     std::vector<int> seen(4096);
     launch<use_atomics<T>>(Simt{seed}, {16, 256}, &a, seen.data());

@@ -214,7 +214,7 @@ TEST(SimtLaunch, OfZeroBlocksRunsNothing) {
 
 TEST(SimtLaunch, HoldsToCudasLimits) {
   int runs = 0;
-  auto error = [&](LaunchShape s) { return error_of([&] { launch<count_run>(Simt{}, s, &runs); }); };
+  auto error = [&](LaunchShape s) { return text_of([&] { launch<count_run>(Simt{}, s, &runs); }); };
   EXPECT_THAT_ERROR(error({1, 1025}), "count_run", "(1025,1,1)", "1 to 1024");
   EXPECT_THAT_ERROR(error({1, 0}), "(0,1,1)");
   EXPECT_THAT_ERROR(error({1, {32, 33}}), "(32,33,1)");
@@ -223,8 +223,8 @@ TEST(SimtLaunch, HoldsToCudasLimits) {
   EXPECT_THAT_ERROR(error({{1, 1, 65536}, 1}), "(1,1,65536)");
   EXPECT_THAT_ERROR(error({int64_t{1} << 31, 1}), "(2147483648,1,1)");
   EXPECT_THAT_ERROR(error({1, 1, 227 * 1024 + 1}), "232449", "232448");
-  EXPECT_THAT_ERROR(error_of([] { dim3(int64_t{1} << 32); }), "4294967296", "32 bits");
-  EXPECT_THAT_ERROR(error_of([] { dim3(-1); }), "-1");
+  EXPECT_THAT_ERROR(text_of([] { dim3(int64_t{1} << 32); }), "4294967296", "32 bits");
+  EXPECT_THAT_ERROR(text_of([] { dim3(-1); }), "-1");
   EXPECT_EQ(runs, 0);
   launch<count_run>(Simt{}, {{2, 1, 3}, {4, 4, 64}, 227 * 1024}, &runs);
   EXPECT_EQ(runs, 6 * 1024);
@@ -234,7 +234,7 @@ __global__ void launches_another(int* runs) { launch<count_run>(Simt{}, {1, 1}, 
 
 TEST(SimtLaunch, IsRefusedInsideAKernel) {
   int runs = 0;
-  EXPECT_THAT_ERROR(error_of([&] {
+  EXPECT_THAT_ERROR(text_of([&] {
                       launch<launches_another>(Simt{}, {1, 4}, &runs);
                     }),
                     "launches_another", "count_run", "inside a kernel");
@@ -242,9 +242,9 @@ TEST(SimtLaunch, IsRefusedInsideAKernel) {
 }
 
 TEST(SimtLaunch, PrimitivesAreRefusedOutsideAKernel) {
-  EXPECT_THAT_ERROR(error_of([] { __syncthreads(); }), "__syncthreads", "outside of a kernel", "simt_test.cpp");
-  EXPECT_THAT_ERROR(error_of([] { __shfl_sync(1, 1, 0); }), "__shfl_sync", "outside of a kernel");
-  EXPECT_THAT_ERROR(error_of([] {
+  EXPECT_THAT_ERROR(text_of([] { __syncthreads(); }), "__syncthreads", "outside of a kernel", "simt_test.cpp");
+  EXPECT_THAT_ERROR(text_of([] { __shfl_sync(1, 1, 0); }), "__shfl_sync", "outside of a kernel");
+  EXPECT_THAT_ERROR(text_of([] {
                       SHARED(int, x);
                       x = 1;
                     }),
@@ -288,7 +288,7 @@ __global__ void all_throw() { fail("toy: thread {} is unhappy", threadIdx.x); }
 
 TEST(SimtExceptions, OfManyThreadsTheFirstCounts) {
   for (uint64_t seed = 0; seed < kSchedules; ++seed)
-    EXPECT_THAT_ERROR(error_of([&] { launch<all_throw>(Simt{seed}, {100, 64}); }), "toy: thread", "unhappy");
+    EXPECT_THAT_ERROR(text_of([&] { launch<all_throw>(Simt{seed}, {100, 64}); }), "toy: thread", "unhappy");
 }
 
 // A kernel's frames may be deep and its arrays large, within its stack.

@@ -15,7 +15,7 @@
 namespace holt::nn {
 namespace {
 
-constexpr int kSteps = 20, kBatch = 8;
+constexpr int kTrainingSteps = 20, kTrainingBatch = 8;
 
 Sequential network() {
   Generator g(11);
@@ -36,13 +36,13 @@ Trained train(Device device, const MakeOptimizer& make) {
   auto optimizer = make(m);
   Trained run;
   Generator g(12);
-  for (int t = 0; t < kSteps; ++t) {
-    const Tensor x = normal({kBatch, 12, 12, 1}, 0, 1, g, DType::f32, device);
-    std::vector<int64_t> y(kBatch);
-    for (int i = 0; i < kBatch; ++i) y[static_cast<size_t>(i)] = (t + i) % 4;
-    const Tensor loss = cross_entropy(m(x), from(y, Shape{kBatch}).to(device));
+  for (int t = 0; t < kTrainingSteps; ++t) {
+    const Tensor x = normal({kTrainingBatch, 12, 12, 1}, 0, 1, g, DType::f32, device);
+    std::vector<int64_t> y(kTrainingBatch);
+    for (int i = 0; i < kTrainingBatch; ++i) y[static_cast<size_t>(i)] = (t + i) % 4;
+    const Tensor loss = cross_entropy(m(x), from(y, Shape{kTrainingBatch}).to(device));
     loss.backward();
-    optimizer.step(schedule::cosine(t, {.total = kSteps, .warmup = 4}), {.max_norm = 2});
+    optimizer.step(schedule::cosine(t, {.total = kTrainingSteps, .warmup = 4}), {.max_norm = 2});
     optimizer.zero_grad();
     run.losses.push_back(loss.item());
   }
@@ -58,7 +58,7 @@ Trained train(Device device, const MakeOptimizer& make) {
 constexpr double kSgdTolerance = 2e-5, kAdamTolerance = 1e-4;
 
 void expect_same(const Trained& a, const Trained& b, double tolerance) {
-  for (int t = 0; t < kSteps; ++t) {
+  for (int t = 0; t < kTrainingSteps; ++t) {
     const auto i = static_cast<size_t>(t);
     EXPECT_LE(std::abs(a.losses[i] - b.losses[i]), tolerance * a.losses[i]) << "step " << t;
   }
@@ -79,27 +79,27 @@ void expect_same(const Trained& a, const Trained& b, double tolerance) {
   }
 }
 
-const auto sgd = [](Sequential& m) {
+const auto with_sgd = [](Sequential& m) {
   return SGD(m.named_parameters(), {.lr = 0.1, .momentum = 0.9, .nesterov = true, .weight_decay = 1e-3});
 };
-const auto adamw = [](Sequential& m) { return AdamW(m.named_parameters(), {.lr = 0.01}); };
+const auto with_adamw = [](Sequential& m) { return AdamW(m.named_parameters(), {.lr = 0.01}); };
 
 TEST(SimtTraining, SgdAgreesWithCpu) {
-  const Trained cpu = train(Device::cpu, sgd);
+  const Trained cpu = train(Device::cpu, with_sgd);
   for (uint64_t schedule : {1, 2}) {
     const SimtSchedule order(schedule);
-    expect_same(cpu, train(Device::simt, sgd), kSgdTolerance);
+    expect_same(cpu, train(Device::simt, with_sgd), kSgdTolerance);
   }
 }
 
 TEST(SimtTraining, AdamWAgreesWithCpu) {
-  expect_same(train(Device::cpu, adamw), train(Device::simt, adamw), kAdamTolerance);
+  expect_same(train(Device::cpu, with_adamw), train(Device::simt, with_adamw), kAdamTolerance);
 }
 
 TEST(CudaTraining, AgreesWithCpu) {
   if (cuda_device_count() == 0) GTEST_SKIP() << cuda_missing_reason();
-  expect_same(train(Device::cpu, sgd), train(Device::cuda, sgd), kSgdTolerance);
-  expect_same(train(Device::cpu, adamw), train(Device::cuda, adamw), kAdamTolerance);
+  expect_same(train(Device::cpu, with_sgd), train(Device::cuda, with_sgd), kSgdTolerance);
+  expect_same(train(Device::cpu, with_adamw), train(Device::cuda, with_adamw), kAdamTolerance);
 }
 
 }  // namespace

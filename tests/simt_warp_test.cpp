@@ -11,7 +11,7 @@
 namespace holt {
 namespace {
 
-constexpr uint64_t kSchedules = 10;
+constexpr uint64_t kWarpSchedules = 10;
 constexpr int kSizes[] = {1, 5, 31, 32, 33, 64, 100, 256};
 
 int lanes_in_warp_of(int thread, int threads) { return std::min(32, threads - thread / 32 * 32); }
@@ -59,7 +59,7 @@ TEST(SimtShuffle, EveryKindWidthAndPartialWarp) {
 }
 
 TEST(SimtShuffle, EveryType) {
-  for (uint64_t seed = 0; seed < kSchedules; ++seed) {
+  for (uint64_t seed = 0; seed < kWarpSchedules; ++seed) {
     check_shuffles<int>(64, 3, 32, seed);
     check_shuffles<unsigned>(64, 3, 8, seed);
     check_shuffles<float>(64, 3, 32, seed);
@@ -75,7 +75,7 @@ __global__ void read_outside_mask(float* out) {
 }
 
 TEST(SimtShuffle, FromALaneOutsideTheMaskGivesNaN) {
-  for (uint64_t seed = 0; seed < kSchedules; ++seed) {
+  for (uint64_t seed = 0; seed < kWarpSchedules; ++seed) {
     std::vector<float> out(16);
     launch<read_outside_mask>(Simt{seed}, {1, 32}, out.data());
     for (int t = 0; t < 16; ++t) EXPECT_TRUE(t < 8 ? out[t] == t + 8 : std::isnan(out[t])) << t;
@@ -95,7 +95,7 @@ __global__ void halves_apart(int* out) {
 }
 
 TEST(SimtShuffle, DisjointMasksDoNotWaitForEachOther) {
-  for (uint64_t seed = 0; seed < kSchedules; ++seed) {
+  for (uint64_t seed = 0; seed < kWarpSchedules; ++seed) {
     std::vector<int> out(96);
     launch<halves_apart>(Simt{seed}, {1, 96}, out.data());
     for (int t = 0; t < 96; ++t) {
@@ -181,7 +181,7 @@ __global__ void active(unsigned* out) {
 }
 
 TEST(SimtActiveMask, NamesTheLanesThatAreThereTogether) {
-  for (uint64_t seed = 0; seed < kSchedules; ++seed) {
+  for (uint64_t seed = 0; seed < kWarpSchedules; ++seed) {
     std::vector<unsigned> out(128);
     launch<active>(Simt{seed}, {1, 64}, out.data());
     for (int t = 0; t < 64; ++t) {
@@ -208,7 +208,7 @@ __global__ void rotate_in_warp(const int* x, int* y) {
 TEST(SimtSyncwarp, OrdersAWarp) {
   std::vector<int> x(256), y(256);
   for (int i = 0; i < 256; ++i) x[i] = 3 * i;
-  for (uint64_t seed = 0; seed < kSchedules; ++seed) {
+  for (uint64_t seed = 0; seed < kWarpSchedules; ++seed) {
     launch<rotate_in_warp>(Simt{seed}, {1, 256}, x.data(), y.data());
     for (int i = 0; i < 256; ++i) ASSERT_EQ(y[i], x[i / 32 * 32 + (i + 4) % 32]);
   }
@@ -237,7 +237,7 @@ void check_product() {
   std::vector<float> c(16 * 8), d(16 * 8);
   for (int i = 0; i < 256; ++i) a[i] = T(float(i * 37 % 23 - 11));
   for (int i = 0; i < 128; ++i) b[i] = T(float(i * 29 % 19 - 9) / 4), c[i] = float(i);
-  for (uint64_t seed = 0; seed < kSchedules; ++seed) {
+  for (uint64_t seed = 0; seed < kWarpSchedules; ++seed) {
     launch<product<T>>(Simt{seed}, {1, 32}, a.data(), b.data(), c.data(), d.data());
     for (int i = 0; i < 16; ++i)
       for (int j = 0; j < 8; ++j) {

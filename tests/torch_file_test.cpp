@@ -21,13 +21,13 @@ std::span<const std::byte> bytes_of(const std::string& text) {
   return {reinterpret_cast<const std::byte*>(text.data()), text.size()};
 }
 
-Named read(const std::string& name) {
+Named read_golden(const std::string& name) {
   Named all;
   for (auto& [key, t] : read_torch_file(golden(name))) EXPECT_TRUE(all.emplace(key, t).second) << key;
   return all;
 }
 
-std::vector<double> values(const Tensor& t) { return t.to_vector<double>(); }
+std::vector<double> doubles(const Tensor& t) { return t.to_vector<double>(); }
 
 TEST(TorchFile, AStateDict) {
   const auto list = read_torch_file(golden("state_dict.pth"));
@@ -36,26 +36,26 @@ TEST(TorchFile, AStateDict) {
   EXPECT_EQ(names, (std::vector<std::string>{"conv.weight", "conv.bias", "bn.weight", "bn.bias", "bn.running_mean",
                                              "bn.running_var", "bn.num_batches_tracked"}));
   EXPECT_EQ(list[0].second.shape(), (Shape{3, 2, 3, 3}));
-  for (int i = 0; i < 54; ++i) EXPECT_EQ(values(list[0].second)[static_cast<size_t>(i)], i);
-  EXPECT_EQ(values(list[5].second), (std::vector<double>{1, 1, 1}));
+  for (int i = 0; i < 54; ++i) EXPECT_EQ(doubles(list[0].second)[static_cast<size_t>(i)], i);
+  EXPECT_EQ(doubles(list[5].second), (std::vector<double>{1, 1, 1}));
   EXPECT_EQ(list[6].second.dtype(), DType::i64);
   EXPECT_EQ(list[6].second.rank(), 0);
 }
 
 TEST(TorchFile, ACheckpointOfEveryDtypeAndLayout) {
-  const Named t = read("checkpoint.pth");
+  const Named t = read_golden("checkpoint.pth");
   EXPECT_EQ(t.size(), 17u);
   EXPECT_EQ(t.at("model.transposed").shape(), (Shape{6, 4}));
-  EXPECT_EQ(values(t.at("model.transposed"))[1], 6);
-  EXPECT_EQ(values(t.at("model.column")), (std::vector<double>{2, 8, 14, 20}));
-  EXPECT_EQ(values(t.at("model.expanded")), (std::vector<double>{7, 7, 7}));
+  EXPECT_EQ(doubles(t.at("model.transposed"))[1], 6);
+  EXPECT_EQ(doubles(t.at("model.column")), (std::vector<double>{2, 8, 14, 20}));
+  EXPECT_EQ(doubles(t.at("model.expanded")), (std::vector<double>{7, 7, 7}));
   EXPECT_EQ(t.at("model.tied_a").raw(), t.at("model.tied_b").raw());
-  EXPECT_EQ(values(t.at("model.rows"))[0], 6);
+  EXPECT_EQ(doubles(t.at("model.rows"))[0], 6);
   EXPECT_EQ(t.at("model.rows").shape(), (Shape{2, 6}));
   EXPECT_EQ(t.at("model.scalar").item(), 2.5);
   EXPECT_EQ(t.at("model.empty").shape(), (Shape{0, 4}));
-  EXPECT_EQ(values(t.at("model.parameter")), (std::vector<double>{0, 1}));
-  EXPECT_EQ(values(t.at("optimizer.state.0.exp_avg")), (std::vector<double>{0, 1}));
+  EXPECT_EQ(doubles(t.at("model.parameter")), (std::vector<double>{0, 1}));
+  EXPECT_EQ(doubles(t.at("optimizer.state.0.exp_avg")), (std::vector<double>{0, 1}));
   for (auto [name, dtype] : {std::pair{"f16", DType::f16},
                              {"bf16", DType::bf16},
                              {"f64", DType::f64},
@@ -63,10 +63,10 @@ TEST(TorchFile, ACheckpointOfEveryDtypeAndLayout) {
                              {"u8", DType::u8}}) {
     const Tensor& x = t.at(std::string("model.") + name);
     EXPECT_EQ(x.dtype(), dtype) << name;
-    EXPECT_EQ(values(x), (std::vector<double>{0, 1, 2})) << name;
+    EXPECT_EQ(doubles(x), (std::vector<double>{0, 1, 2})) << name;
   }
-  EXPECT_EQ(values(t.at("model.i64")), (std::vector<double>{-1, 0, 1}));
-  EXPECT_EQ(values(t.at("model.bool")), (std::vector<double>{1, 0}));
+  EXPECT_EQ(doubles(t.at("model.i64")), (std::vector<double>{-1, 0, 1}));
+  EXPECT_EQ(doubles(t.at("model.bool")), (std::vector<double>{1, 0}));
 }
 
 TEST(TorchFile, WholeObjectsAndOtherFormatsAreRefused) {

@@ -10,22 +10,14 @@
 
 #include "kernels/error.h"
 #include "tests/harness/json.h"
-#include "tests/harness/process.h"
+#include "tests/harness/program.h"
 
 namespace holt {
 namespace {
 
 namespace fs = std::filesystem;
 using Json = nlohmann::json;
-using Arguments = std::vector<std::string>;
-using test::Process, test::Result;
-
-constexpr const char* kProgram = HOLT_BINARY_DIR "/holt";
-
-Arguments operator+(Arguments a, const Arguments& b) {
-  a.insert(a.end(), b.begin(), b.end());
-  return a;
-}
+using test::Arguments, test::Process, test::Result, test::kProgram, test::operator+;
 
 class TransferCliTest : public testing::Test {
  protected:

@@ -7,15 +7,12 @@
 #include "core/ops.h"
 #include "kernels/parallel.h"
 #include "tests/harness/expect_error.h"
+#include "tests/harness/tensors.h"
 
 namespace holt {
 namespace {
 
-Tensor ramp(Shape shape, DType dtype = DType::f32, Device device = {}) {
-  std::vector<double> values(static_cast<size_t>(shape.numel()));
-  for (size_t i = 0; i < values.size(); ++i) values[i] = std::sin(1.0 + double(i * i));
-  return from(values, shape, dtype, device);
-}
+using test::ramp;
 
 Tensor camera() {
   return from<float>({-0.0708f, -0.1975f, 0.031f, 0.1975f, -0.0708f, -0.0173f, 0.1013f, -0.0707f}, {8});

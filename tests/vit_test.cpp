@@ -8,11 +8,12 @@
 #include "core/autograd.h"
 #include "nn/models/registry.h"
 #include "tests/harness/expect_error.h"
+#include "tests/harness/tensors.h"
 
 namespace holt::nn {
 namespace {
 
-std::vector<float> values(const Tensor& t) { return t.to_vector<float>(); }
+using test::values;
 
 ModelConfig toy(int64_t height = 8, int64_t width = 12) {
   return {.name = "toy", .classes = 3, .channels = 2, .height = height, .width = width};

@@ -13,13 +13,13 @@
 namespace holt {
 namespace {
 
+using test::random_values;
 using test::Threads;
-using test::values;
 
 template <class T>
 void expect_same_bits(const Conv2d& p) {
   if (!onednn::computes(dtype_of<T>) || !weight_sums::suits<T>(p)) GTEST_SKIP() << "not for this processor";
-  const auto x = values<T>(p.x_size(), 1), dy = values<T>(p.y_size(), 2);
+  const auto x = random_values<T>(p.x_size(), 1), dy = random_values<T>(p.y_size(), 2);
   std::vector<T> first;
   for (int n : {1, 2, 3, 4}) {
     const Threads threads(n);

@@ -16,17 +16,14 @@
 #include "tests/harness/expect_text.h"
 #include "tests/harness/idx_header.h"
 #include "tests/harness/json.h"
-#include "tests/harness/process.h"
+#include "tests/harness/program.h"
 
 namespace holt {
 namespace {
 
 namespace fs = std::filesystem;
 using Json = nlohmann::json;
-using Arguments = std::vector<std::string>;
-using test::Result;
-
-Result holt_run(const Arguments& arguments) { return test::Process(arguments, HOLT_BINARY_DIR "/holt").finish(); }
+using test::Arguments, test::Result, test::holt_run;
 
 class WeightsCommand : public testing::Test {
  protected:

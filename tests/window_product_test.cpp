@@ -14,13 +14,14 @@ namespace {
 
 using test::error;
 using test::exact;
+using test::random_values;
 using test::Threads;
-using test::values;
 
 template <class T>
 void expect_right(const Conv2d& p) {
-  const auto x = values<T>(p.x_size(), 1), w = values<T>(p.w_size(), 2), dy = values<T>(p.y_size(), 3);
-  const auto scale = values<float>(p.cout, 4), shift = values<float>(p.cout, 5);
+  const auto x = random_values<T>(p.x_size(), 1), w = random_values<T>(p.w_size(), 2),
+             dy = random_values<T>(p.y_size(), 3);
+  const auto scale = random_values<float>(p.cout, 4), shift = random_values<float>(p.cout, 5);
   std::vector<T> y(dy.size()), affine(dy.size()), dw(w.size());
   const auto run = [&](std::vector<T>& plain, std::vector<T>& scaled, std::vector<T>& weights) {
     window_product::conv2d_forward<T, T>(p, x.data(), w.data(), nullptr, nullptr, plain.data());

@@ -18,8 +18,8 @@ namespace {
 
 using test::error;
 using test::exact;
+using test::random_values;
 using test::Threads;
-using test::values;
 using winograd::Pass;
 
 // One shape in T: operands, and what the three passes make of them.
@@ -27,10 +27,10 @@ template <class T>
 struct Problem {
   explicit Problem(const Conv2d& shape)
       : p(shape),
-        x(values<T>(p.x_size(), 1)),
-        w(values<T>(p.w_size(), 2)),
-        bias(values<T>(p.cout, 3)),
-        dy(values<T>(p.y_size(), 4)),
+        x(random_values<T>(p.x_size(), 1)),
+        w(random_values<T>(p.w_size(), 2)),
+        bias(random_values<T>(p.cout, 3)),
+        dy(random_values<T>(p.y_size(), 4)),
         y(dy.size()),
         dx(x.size()),
         dw(w.size()) {
@@ -43,7 +43,7 @@ struct Problem {
 };
 
 template <class T>
-void expect_right(const Conv2d& p) {
+void expect_winograd(const Conv2d& p) {
   for (Pass pass : {Pass::forward, Pass::backward_data, Pass::backward_weights})
     ASSERT_TRUE(winograd::suits<float>(p, pass));
   const Problem<T> got(p);
@@ -69,8 +69,8 @@ Conv2d same(int64_t n, int64_t h, int64_t w, int64_t cin, int64_t cout) {
 }
 
 class Shapes : public testing::TestWithParam<Conv2d> {};
-TEST_P(Shapes, F32) { expect_right<float>(GetParam()); }
-TEST_P(Shapes, Bf16) { expect_right<bf16>(GetParam()); }
+TEST_P(Shapes, F32) { expect_winograd<float>(GetParam()); }
+TEST_P(Shapes, Bf16) { expect_winograd<bf16>(GetParam()); }
 INSTANTIATE_TEST_SUITE_P(Winograd, Shapes,
                          testing::Values(same(1, 16, 16, 32, 32),   // whole tiles only, by channels
                                          same(16, 7, 7, 32, 96),    // a row and a column beyond the image
@@ -87,8 +87,9 @@ TEST(Winograd, EpilogueIsThatOfTheDirectConvolution) {
     for (bool residual : {false, true}) {
       Conv2d p = shape;
       p.relu = relu;
-      const auto x = values<float>(p.x_size(), 1), w = values<float>(p.w_size(), 2), r = values<float>(p.y_size(), 3),
-                 scale = values<float>(p.cout, 4), shift = values<float>(p.cout, 5);
+      const auto x = random_values<float>(p.x_size(), 1), w = random_values<float>(p.w_size(), 2),
+                 r = random_values<float>(p.y_size(), 3), scale = random_values<float>(p.cout, 4),
+                 shift = random_values<float>(p.cout, 5);
       std::vector<float> y(r.size());
       conv2d_affine(Cpu{}, p, x.data(), w.data(), scale.data(), shift.data(), residual ? r.data() : nullptr, y.data());
       std::vector<double> want(y.size());
@@ -106,11 +107,12 @@ TEST(Winograd, EpilogueIsThatOfTheDirectConvolution) {
 // U that was kept: the same bits, whatever the order of work, also for images of another size.
 template <class T>
 void expect_kept() {
-  const auto w = values<float>(64 * 9 * 32, 2), scale = values<float>(64, 3), shift = values<float>(64, 4);
+  const auto w = random_values<float>(64 * 9 * 32, 2), scale = random_values<float>(64, 3),
+             shift = random_values<float>(64, 4);
   Packed packed;
   for (int64_t n : {16, 4, 3}) {  // by tiles, by channels, and with direct bf16
     const Conv2d p = same(n, 15, 13, 32, 64);
-    const auto x = values<T>(p.x_size(), n);
+    const auto x = random_values<T>(p.x_size(), n);
     std::vector<T> once(p.y_size()), first(once), again(once);
     conv2d_affine<T>(Cpu{}, p, x.data(), w.data(), scale.data(), shift.data(), nullptr, once.data());
     for (std::vector<T>* y : {&first, &again})

@@ -296,7 +296,7 @@ TEST(SimtCounters, EveryScheduleCountsTheSame) {
 
 TEST(SimtCounters, OneAtATime) {
   const Counting counting;
-  EXPECT_THAT_ERROR(error_of([] { const Counting second; }), "counting already");
+  EXPECT_THAT_ERROR(text_of([] { const Counting second; }), "counting already");
 }
 
 // ---- The arithmetic alone ----

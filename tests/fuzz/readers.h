@@ -32,9 +32,10 @@ inline void require(bool ok, const char* what) {
 class MemoryFile {
  public:
   explicit MemoryFile(Bytes bytes) : fd_(memfd_create("holt_fuzz", 0)) {
-    require(fd_ >= 0 && write(fd_, bytes.data(), bytes.size()) == static_cast<ssize_t>(bytes.size()), "no memory file");
+    require(fd_ >= 0 && ::write(fd_, bytes.data(), bytes.size()) == static_cast<ssize_t>(bytes.size()),
+            "no memory file");
   }
-  ~MemoryFile() { close(fd_); }
+  ~MemoryFile() { ::close(fd_); }
   MemoryFile(const MemoryFile&) = delete;
   MemoryFile& operator=(const MemoryFile&) = delete;
   std::string path() const { return "/proc/self/fd/" + std::to_string(fd_); }

@@ -57,7 +57,7 @@ inline transfer::Result made_result(const MadeMethod& method, const std::string&
   all.resize(static_cast<size_t>(std::max<int64_t>(1, n / 2)));
   std::sort(all.begin(), all.end());
 
-  Result r;
+  transfer::Result r;
   r.id = format("{}/{}/{}", method.name, target, seed);
   r.data = "glyphs";
   r.source = "text fonts";

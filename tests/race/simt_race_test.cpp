@@ -103,7 +103,7 @@ TEST(SimtRace, IsNamedWithBothLines) {
   float* const aligned = reinterpret_cast<float*>((reinterpret_cast<uintptr_t>(x.data()) + 15) / 16 * 16);
   for (uint64_t seed = 0; seed < kSchedules; ++seed) {
     auto expect = [&](const std::string& kernel, const std::string& one, const std::string& other, auto run) {
-      EXPECT_THAT_ERROR(error_of([&] { run(Simt{seed}); }), kernel, "data race", line_of(one), line_of(other))
+      EXPECT_THAT_ERROR(text_of([&] { run(Simt{seed}); }), kernel, "data race", line_of(one), line_of(other))
           << kernel << " schedule " << seed;
     };
     expect("shared_without_barrier", "shared write", "shared read", [&](Simt s) {
