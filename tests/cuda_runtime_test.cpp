@@ -13,6 +13,7 @@
 #include "kernels/memory.h"
 #include "kernels/stream.h"
 #include "tests/harness/expect_error.h"
+#include "tests/harness/units.h"
 
 #if defined(HOLT_CUDART_DOUBLE)
 #include "tests/doubles/cudart/double.h"
@@ -22,7 +23,7 @@ namespace holt {
 namespace {
 
 constexpr Device kGpu{Device::cuda, 0};
-constexpr size_t kMiB = size_t{1} << 20;
+using test::MiB;
 
 class CudaRuntime : public testing::Test {
  protected:
@@ -32,7 +33,7 @@ class CudaRuntime : public testing::Test {
 };
 
 TEST_F(CudaRuntime, CopiesAnyNumberOfBytesBothWays) {
-  for (size_t bytes : {size_t{0}, size_t{1}, size_t{65}, 3 * kMiB + 5}) {
+  for (size_t bytes : {size_t{0}, size_t{1}, size_t{65}, 3 * MiB + 5}) {
     const Workspace a(Device::cpu, bytes), b(kGpu, bytes), c(kGpu, bytes), d(Device::cpu, bytes);
     for (size_t i = 0; i < bytes; ++i) a.as<char>()[i] = static_cast<char>(i * 7 + i / 256);
     copy_bytes(kGpu, b.as<void>(), Device::cpu, a.as<void>(), bytes);
@@ -47,14 +48,14 @@ TEST_F(CudaRuntime, StatisticsFollowCurrentAndPeak) {
   synchronize(kGpu);
   reset_peak(kGpu);
   const MemoryStats before = memory_stats(kGpu);
-  void* a = allocate(kGpu, 3 * kMiB);
-  void* b = allocate(kGpu, 1 * kMiB);
+  void* a = allocate(kGpu, 3 * MiB);
+  void* b = allocate(kGpu, 1 * MiB);
   EXPECT_EQ(reinterpret_cast<uintptr_t>(a) % 256, 0u);
-  deallocate(kGpu, a, 3 * kMiB);
+  deallocate(kGpu, a, 3 * MiB);
   const MemoryStats after = memory_stats(kGpu);
-  EXPECT_GE(after.current, before.current + 1 * kMiB);
-  EXPECT_GE(after.peak, before.current + 4 * kMiB);
-  deallocate(kGpu, b, 1 * kMiB);
+  EXPECT_GE(after.current, before.current + 1 * MiB);
+  EXPECT_GE(after.peak, before.current + 4 * MiB);
+  deallocate(kGpu, b, 1 * MiB);
   EXPECT_EQ(memory_stats(kGpu).current, before.current);
   release_cached(kGpu);
   EXPECT_LE(memory_stats(kGpu).cached, before.cached);
@@ -109,15 +110,15 @@ TEST_F(CudaRuntime, TheSecondGpuComputesToo) {
 TEST_F(CudaRuntime, OutOfMemorySaysWhatIsUsed) {
   synchronize(kGpu);
   release_cached(kGpu);
-  holt_double_set_total_memory(64 * kMiB);
+  holt_double_set_total_memory(64 * MiB);
   {
-    const Workspace held(kGpu, 40 * kMiB);
-    EXPECT_ERROR(Workspace(kGpu, 30 * kMiB), "out of memory on cuda:0: asked for 30.00 MiB (31457280 bytes)");
-    EXPECT_ERROR(Workspace(kGpu, 30 * kMiB), "the GPU has");
-    const Workspace fits(kGpu, 20 * kMiB);
+    const Workspace held(kGpu, 40 * MiB);
+    EXPECT_ERROR(Workspace(kGpu, 30 * MiB), "out of memory on cuda:0: asked for 30.00 MiB (31457280 bytes)");
+    EXPECT_ERROR(Workspace(kGpu, 30 * MiB), "the GPU has");
+    const Workspace fits(kGpu, 20 * MiB);
   }
   // Cached by one thread's stream, wanted by another's: released, and it fits.
-  std::thread([] { const Workspace w(kGpu, 50 * kMiB); }).join();
+  std::thread([] { const Workspace w(kGpu, 50 * MiB); }).join();
   holt_double_set_total_memory(size_t{2} << 30);
 }
 
@@ -126,13 +127,13 @@ TEST_F(CudaRuntime, OutOfMemoryShowsThePoolsTable) {
   synchronize(kGpu);
   release_cached(kGpu);
   reset_peak(kGpu);
-  holt_double_set_total_memory(64 * kMiB);
+  holt_double_set_total_memory(64 * MiB);
   {
-    const Workspace held(kGpu, 8 * kMiB);
-    { const Workspace larger(kGpu, 32 * kMiB); }
-    EXPECT_ERROR(Workspace(kGpu, 60 * kMiB), "with 8.00 MiB in use and");
-    EXPECT_ERROR(Workspace(kGpu, 60 * kMiB), "(peak 40.00 MiB, largest request so far ");
-    EXPECT_ERROR(Workspace(kGpu, 60 * kMiB), "the GPU has 56.00 MiB free of 64.00 MiB");
+    const Workspace held(kGpu, 8 * MiB);
+    { const Workspace larger(kGpu, 32 * MiB); }
+    EXPECT_ERROR(Workspace(kGpu, 60 * MiB), "with 8.00 MiB in use and");
+    EXPECT_ERROR(Workspace(kGpu, 60 * MiB), "(peak 40.00 MiB, largest request so far ");
+    EXPECT_ERROR(Workspace(kGpu, 60 * MiB), "the GPU has 56.00 MiB free of 64.00 MiB");
   }
   holt_double_set_total_memory(size_t{2} << 30);
 }

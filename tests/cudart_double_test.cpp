@@ -13,11 +13,12 @@ TEST(CudartDouble, IsPartOfBuildsWithHoltCudaDouble) { GTEST_SKIP() << "this bui
 #else
 
 #include "tests/doubles/cudart/double.h"
+#include "tests/harness/units.h"
 
 namespace holt {
 namespace {
 
-constexpr size_t MiB = size_t{1} << 20;
+using test::MiB;
 
 // A stream, an allocation of floats: what the tests of raw CUDA calls work with.
 class CudartDouble : public testing::Test {

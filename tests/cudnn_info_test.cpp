@@ -8,12 +8,12 @@
 #include "kernels/cuda/cudnn_plan_file.h"
 #include "kernels/error.h"
 #include "kernels/file.h"
-#include "tests/harness/process.h"
+#include "tests/harness/program.h"
 
 namespace holt::cudnn {
 namespace {
 
-test::Result plans() { return test::Process({"info", "--plans"}, HOLT_BINARY_DIR "/holt").finish(); }
+test::Result plans() { return test::holt_run({"info", "--plans"}); }
 
 TEST(CudnnInfo, ListsWhatEachShapeGot) {
   const std::string folder = std::filesystem::temp_directory_path() / format("holt_info_test.{}", getpid());

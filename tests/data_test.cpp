@@ -155,7 +155,7 @@ TEST_F(DataTest, IdxHostileSizesAskForNoMemory) {
 TEST_F(DataTest, GzipEveryCorruption) {
   const Bytes packed = gzip(idx({3, 40, 50}, pixels(3, 40, 50)));
   for (size_t cut = 2; cut < packed.size(); cut += std::max<size_t>(1, packed.size() / 60))
-    EXPECT_NE(error_of([&] { read_idx(write("cut.gz", packed.substr(0, cut))); }), "no error") << cut;
+    EXPECT_NE(error_of([&] { read_idx(write("cut.gz", packed.substr(0, cut))); }), kNoError) << cut;
   for (size_t cut = packed.size() - 8; cut < packed.size(); ++cut)  // inside the trailer: all elements are there
     EXPECT_ERROR(read_idx(write("cut.gz", packed.substr(0, cut))), "cut short");
   // A flipped bit is found, by the checksum if not before, unless it is one that means nothing (a time stamp, the
@@ -166,7 +166,7 @@ TEST_F(DataTest, GzipEveryCorruption) {
     flipped[at] = static_cast<char>(flipped[at] ^ 0x10);
     const std::string path = write("flipped.gz", flipped);
     Tensor t;
-    if (error_of([&] { t = read_idx(path); }) != "no error")
+    if (error_of([&] { t = read_idx(path); }) != kNoError)
       ++found;
     else
       EXPECT_EQ(Bytes(static_cast<char*>(t.raw()), t.bytes()), pixels(3, 40, 50)) << at;

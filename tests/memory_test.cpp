@@ -11,11 +11,12 @@
 
 #include "kernels/stream.h"
 #include "tests/harness/expect_error.h"
+#include "tests/harness/units.h"
 
 namespace holt {
 namespace {
 
-constexpr size_t KiB = 1024, MiB = 1024 * KiB;
+using test::KiB, test::MiB;
 
 long minor_faults() {
   rusage u;

@@ -10,6 +10,7 @@
 #include "nn/optim.h"
 #include "nn/weights/weights.h"
 #include "tests/harness/expect_text.h"
+#include "tests/harness/tensors.h"
 
 namespace holt {
 namespace {
@@ -29,7 +30,7 @@ struct Folder {
   fs::path before = fs::current_path(), path = fs::temp_directory_path() / format("holt_models_md_test.{}", getpid());
 };
 
-std::vector<float> values(const Tensor& t) { return t.to_vector<float>(); }
+using test::values;
 
 TEST(ModelsPage, ItsExampleDoesWhatItSays) {
   const Folder folder;

@@ -114,7 +114,7 @@ TEST(Freezing, APatternThatMatchesNothingChangesNothing) {
   // A module's own name: people forget the star.
   const std::string module = error_of([&] { m->requires_grad("layer1", false); });
   EXPECT_NE(module.find("nearest are layer1.*"), std::string::npos) << module;
-  EXPECT_NE(error_of([&] { m->requires_grad("", false); }), "no error");
+  EXPECT_NE(error_of([&] { m->requires_grad("", false); }), kNoError);
 }
 
 TEST(State, SharesMemoryAndLoadsInPlace) {

@@ -11,22 +11,18 @@
 #include <vector>
 
 #include "kernels/memory.h"
-#include "kernels/philox.h"
+#include "tests/harness/kernel_inputs.h"
 
 namespace holt {
 namespace {
 
-std::vector<float> noise(int64_t n, uint64_t stream) {
-  std::vector<float> v(n);
-  for (int64_t i = 0; i < n; ++i) v[i] = uniform01(philox(3, stream, i).v[0]) - 0.5f;
-  return v;
-}
+using test::random_values;
 
 // One layer's forward and both gradients.
 struct ConvLayer {
   Conv2d p{.n = 4, .h = 14, .w = 14, .cin = 16, .cout = 32, .kh = 3, .kw = 3, .pad_h = 1, .pad_w = 1};
-  std::vector<float> x = noise(p.x_size(), 1), w = noise(p.w_size(), 2), y = noise(p.y_size(), 3), dy = y, dx = x,
-                     dw = w;
+  std::vector<float> x = random_values<float>(p.x_size(), 1), w = random_values<float>(p.w_size(), 2),
+                     y = random_values<float>(p.y_size(), 3), dy = y, dx = x, dw = w;
   void step() {
     conv2d_forward(Cpu{}, p, x.data(), w.data(), static_cast<const float*>(nullptr), y.data());
     conv2d_backward_data(Cpu{}, p, dy.data(), w.data(), dx.data());
@@ -35,7 +31,7 @@ struct ConvLayer {
 };
 
 std::vector<float> product(int64_t m, int64_t n, int64_t k) {
-  const auto a = noise(m * k, 4), b = noise(k * n, 5);
+  const auto a = random_values<float>(m * k, 4), b = random_values<float>(k * n, 5);
   std::vector<float> c(m * n);
   matmul(Cpu{}, Matmul{.batch = 1, .m = m, .n = n, .k = k}, a.data(), b.data(), static_cast<const float*>(nullptr),
          c.data(), static_cast<float*>(nullptr));
