@@ -98,11 +98,11 @@ struct GeluExact {
   static constexpr int work = 4;
   template <class A>
   HOLT_HD A value(A x) const {
-    return x * vmath::normal_cdf(x);
+    return vmath::gelu(x);
   }
   template <class A>
   HOLT_HD A slope(A x) const {
-    return vmath::normal_cdf(x) + x * A(0.39894228040143267794) * vmath::exp_negative(A(-0.5) * x * x);
+    return vmath::gelu_slope(x);
   }
 };
 

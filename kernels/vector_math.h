@@ -1,4 +1,4 @@
-// exp, log, erf, tanh, Φ and sigmoid in float, without branches: a loop over them becomes vector code (GCC calls the
+// exp, log, erf, tanh, sigmoid and GELU in float, without branches: a loop over them becomes vector code (GCC calls the
 // scalar library for each element otherwise).
 //
 //   exp     ≤ 1 ulp      log  ≤ 1 ulp      erf, tanh  ≤ 2 ulp      sigmoid  ≤ 3 ulp above 2^-126, below it 0
@@ -36,6 +36,19 @@ inline float exp_rest(float x, float shifted) {
   p = p * r + 1.6666665459e-1f;
   p = p * r + 5.0000001201e-1f;
   return p * (r * r) + r + 1.0f;
+}
+
+/// 2^y for y in [−127.5, 128), off by 1e-7 of the result; what is below 2^-126.5 is 0.
+inline float pow2(float y) {
+  const float shifted = y + kExpRound, r = y - (shifted - kExpRound);
+  float p = 1.53264613e-4f;  // 2^r, |r| ≤ ½
+  p = p * r + 1.33908063e-3f;
+  p = p * r + 9.61850584e-3f;
+  p = p * r + 5.55035993e-2f;
+  p = p * r + 0.240226477f;
+  p = p * r + 0.693147182f;
+  p = p * r + 1.0f;
+  return p * std::bit_cast<float>(std::bit_cast<uint32_t>(shifted) << 23);
 }
 
 }  // namespace detail
@@ -142,25 +155,53 @@ HOLT_HD inline float erf(float x) {
 }
 inline double erf(double x) { return std::erf(x); }
 
-/// Φ(x), the normal distribution function, to 1e-7: Φ(−|x|) = ½·e^{q(|x|)}, so that one exponential does and nothing
-/// cancels. q is fitted on [0, 6.2] to ln(2Φ(−t)) so that x·Φ(x) is off by at most 8e-9 before rounding.
-HOLT_HD inline float normal_cdf(float x) {
+/// x·Φ(x), Φ the normal distribution function, off by at most 5e-8: max(x, 0) − t·Φ(−t), t = |x|, with Φ(−t) as a power
+/// of 2, so that one exponential does and nothing cancels. Φ(0) is exactly ½.
+HOLT_HD inline float gelu(float x) {
 #if defined(__CUDA_ARCH__)
-  return ::normcdff(x);
+  return x * ::normcdff(x);
 #else
-  const float t = std::fabs(x);
-  float q = -1.9650156e-6f * t + 2.72945508e-5f;
-  q = q * t - 1.2905027e-4f;
-  q = q * t - 9.49173846e-5f;
-  q = q * t + 4.89599025e-3f;
-  q = q * t - 3.63875777e-2f;
-  q = q * t - 3.18298876e-1f;
-  q = q * t - 7.97885299e-1f;
-  const float tail = 0.5f * exp_negative(q * t);
-  return x > 0.0f ? 1.0f - tail : tail;
+  float t = std::fabs(x);
+  t = t > 10.3882f ? 10.3882f : t;  // there 2^q is 0
+  float q = -1.90414619e-6f;        // log2 Φ(−t)
+  q = q * t + 2.80849126e-5f;
+  q = q * t - 1.31624693e-4f;
+  q = q * t - 2.71650584e-4f;
+  q = q * t + 7.24475924e-3f;
+  q = q * t - 5.26270457e-2f;
+  q = q * t - 0.459162384f;
+  q = q * t - 1.15111101f;
+  q = q * t - 1.0f;
+  return (x < 0.0f ? 0.0f : x) - t * detail::pow2(q);
 #endif
 }
-inline double normal_cdf(double x) { return 0.5 * std::erfc(x * -0.70710678118654752440); }
+inline double gelu(double x) { return 0.5 * x * std::erfc(x * -0.70710678118654752440); }
+
+/// d gelu/dx = Φ(x) + x·φ(x), off by at most 1e-7. It is h = Φ(−t) − t·φ(t) for negative x, 1 − h for the others; h's
+/// root is divided out before its logarithm is fitted.
+HOLT_HD inline float gelu_slope(float x) {
+#if defined(__CUDA_ARCH__)
+  return ::normcdff(x) + x * (0.39894228040143267794f * ::expf(-0.5f * x * x));
+#else
+  float t = std::fabs(x);
+  t = t > 13.7546f ? 13.7546f : t;  // there 2^q is 0
+  float q = -6.95819367e-8f;        // log2 h/(root − t)
+  q = q * t + 2.9297014e-6f;
+  q = q * t - 5.08265512e-5f;
+  q = q * t + 5.0020474e-4f;
+  q = q * t - 3.24297138e-3f;
+  q = q * t + 1.52164148e-2f;
+  q = q * t - 5.51403128e-2f;
+  q = q * t - 0.560575902f;
+  q = q * t - 0.383200884f;
+  q = q * t - 0.588404536f;
+  const float h = (0.751791537f - t) * detail::pow2(q);
+  return x > 0.0f ? 1.0f - h : h;
+#endif
+}
+inline double gelu_slope(double x) {
+  return 0.5 * std::erfc(x * -0.70710678118654752440) + x * (0.39894228040143267794 * std::exp(-0.5 * x * x));
+}
 
 /// 1/(1 + e^−x), for negative x as e^x/(1 + e^x): one exponential of what is never positive serves both. (A template is
 /// not inline by itself: GCC called it from some loops, which were 20 times slower then.)

@@ -61,22 +61,44 @@ TEST(VectorMath, Sigmoid) {
   for (float x = -87; x > -200; x -= 0.25f) EXPECT_LE(std::fabs(vmath::sigmoid(x)), 0x1p-125f);
 }
 
-TEST(VectorMath, NormalCdf) {
-  double worst = 0;
-  for (int64_t i = -1300000; i <= 1300000; ++i) {
+// Against the definition, in steps of 1e-5; the rounding of a result beside it.
+template <class F, class G>
+void expect_near(double limit, F f, G exact) {
+  double worst = 0, at = 0;
+  for (int64_t i = -1500000; i <= 1500000; ++i) {
     const float x = static_cast<float>(i) * 1e-5f;
-    const long double exact = 0.5L * std::erfc(-static_cast<long double>(x) / std::sqrt(2.0L));
-    if (const double off = std::fabs(static_cast<double>(vmath::normal_cdf(x) - exact)); !(off <= worst)) worst = off;
+    const double y = exact(x), unit = std::ldexp(1.0, std::max(std::ilogb(y) - 24, -149));  // half of y's last place
+    if (const double off = std::fabs(f(x) - y) - unit; !(off <= worst)) worst = off, at = x;
   }
-  EXPECT_LE(worst, 1e-7);
-  EXPECT_EQ(vmath::normal_cdf(0.0f), 0.5f);
+  EXPECT_LE(worst, limit) << "at x = " << at;
+}
+
+TEST(VectorMath, Gelu) {
+  const auto f = [](float x) { return vmath::gelu(x); };
+  expect_near(5e-8, f, [](double x) { return 0.5 * x * std::erfc(-x / std::sqrt(2.0)); });
+  for (float x = 1e-30f; x < 1e-3f; x *= 1.01f) EXPECT_NEAR(f(-x) / vmath::gelu(-double{x}), 1, 2e-7);  // Φ(0) is ½
   for (float x = 13; x < 3e38f; x *= 1.01f) {
-    EXPECT_EQ(vmath::normal_cdf(x), 1);
-    EXPECT_LT(vmath::normal_cdf(-x), 1e-30f);
+    EXPECT_EQ(f(x), x);
+    EXPECT_EQ(f(-x), 0);
   }
-  EXPECT_EQ(vmath::normal_cdf(INFINITY), 1);
-  EXPECT_EQ(vmath::normal_cdf(-INFINITY), 0);
-  EXPECT_TRUE(std::isnan(vmath::normal_cdf(NAN)));
+  EXPECT_EQ(f(0.0f), 0);
+  EXPECT_EQ(f(INFINITY), INFINITY);
+  EXPECT_EQ(f(-INFINITY), 0);
+  EXPECT_TRUE(std::isnan(f(NAN)));
+}
+TEST(VectorMath, GeluSlope) {
+  const auto f = [](float x) { return vmath::gelu_slope(x); };
+  expect_near(1e-7, f, [](double x) {
+    return 0.5 * std::erfc(-x / std::sqrt(2.0)) + x * std::exp(-0.5 * x * x) / std::sqrt(2 * M_PI);
+  });
+  for (float x = 14; x < 3e38f; x *= 1.01f) {
+    EXPECT_EQ(f(x), 1);
+    EXPECT_EQ(f(-x), 0);
+  }
+  EXPECT_EQ(f(0.0f), 0.5f);
+  EXPECT_EQ(f(INFINITY), 1);
+  EXPECT_EQ(f(-INFINITY), 0);
+  EXPECT_TRUE(std::isnan(f(NAN)));
 }
 
 TEST(VectorMath, SpecialValues) {
