@@ -16,9 +16,10 @@ int64_t allowed_classes(const CrossEntropy& p, const uint8_t* mask) {
   return mask ? std::count_if(mask, mask + p.cols, [](uint8_t m) { return m != 0; }) : p.cols;
 }
 
-// The row's maximum, Σ exp(z − max) and, if asked for, Σ (z − max), over the allowed classes.
-template <bool Masked, class A>
-void reduce_row(const A* z, const uint8_t* mask, int64_t C, A& max, A& sum, A* shifted) {
+// The row's maximum, Σ exp(z − max) and, if asked for, Σ (z − max), over the allowed classes. `next` is the row after
+// it.
+template <bool Masked, class A, class T>
+void reduce_row(const A* z, const uint8_t* mask, int64_t C, A& max, A& sum, A* shifted, const T* next) {
   constexpr A kNone = -std::numeric_limits<A>::infinity();
   A m = kNone, s = 0, t = 0;
 #pragma omp simd reduction(max : m)
@@ -26,6 +27,7 @@ void reduce_row(const A* z, const uint8_t* mask, int64_t C, A& max, A& sum, A* s
     const A v = Masked && !mask[c] ? kNone : z[c];
     m = m < v ? v : m;
   }
+  prefetch(C, next);
 #pragma omp simd reduction(+ : s)
   for (int64_t c = 0; c < C; ++c) {
     const A e = vmath::exp_negative(z[c] - m);  // of an excluded class, which may be above m, anything
@@ -63,8 +65,9 @@ void cross_entropy_forward(B, CrossEntropy p, const T* logits, const int64_t* la
   for_rows<T, 1>(p.rows, p.cols, kExpWork * p.cols, [=](int64_t r, auto& buffer) {
     const A* z = widen(p.cols, logits + r * p.cols, buffer[0]);
     A shifted = 0;
-    (mask ? reduce_row<true, A> : reduce_row<false, A>)(z, mask, p.cols, row_max[r], row_sum[r],
-                                                        p.smoothing != 0 ? &shifted : nullptr);
+    (mask ? reduce_row<true, A, T> : reduce_row<false, A, T>)(z, mask, p.cols, row_max[r], row_sum[r],
+                                                              p.smoothing != 0 ? &shifted : nullptr,
+                                                              logits + (r + 1) * p.cols);
     row_loss[r] = std::log(row_sum[r]) - on_label * (z[labels[r]] - row_max[r]) - each * shifted;
   });
   double total = 0;

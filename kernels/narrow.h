@@ -149,6 +149,15 @@ void in_blocks(int64_t begin, int64_t end, F&& f) {
   }
 }
 
+/// Asks for x[n], to come from memory while something else is computed: a row's exponentials take as long as the next
+/// row's way, for which its first pass would wait (the processor's own prefetching ends with each page). x may lie
+/// behind the end of an array.
+template <class T>
+void prefetch(int64_t n, const T* x) {
+  const uintptr_t first = reinterpret_cast<uintptr_t>(x);
+  for (uintptr_t i = 0; i < n * sizeof(T); i += 64) __builtin_prefetch(reinterpret_cast<const void*>(first + i));
+}
+
 /// f(row, buffers) for each of `rows` rows, whose work is `cost`, split over the threads. buffers[0 … N) have room for
 /// `cols` elements each, where T needs them.
 template <class T, int N, class F>

@@ -14,13 +14,14 @@ namespace {
 
 constexpr int64_t kExpWork = 8;  // elementary operations, for parallel_for
 
-// A row at a time stays in the nearest caches from its first pass to its last. y may be x.
-template <class A>
-void forward_row(const Softmax& p, const A* x, A* y) {
+// A row at a time stays in the nearest caches from its first pass to its last. y may be x; `next` is the row after it.
+template <class A, class T>
+void forward_row(const Softmax& p, const A* x, A* y, const T* next) {
   const int64_t C = p.cols;
   A m = -std::numeric_limits<A>::infinity(), sum = 0;
 #pragma omp simd reduction(max : m)
   for (int64_t c = 0; c < C; ++c) m = m < x[c] ? x[c] : m;  // std::max() would select an address
+  prefetch(C, next);
   if (p.log) {
 #pragma omp simd reduction(+ : sum)
     for (int64_t c = 0; c < C; ++c) sum += vmath::exp_negative(x[c] - m);
@@ -49,6 +50,7 @@ void forward_row(const Softmax& p, const bf16* x, bf16* y, float* room) {
   Vec largest = lanes::load(room);
   for (int64_t c = kLanes; c < whole; c += kLanes) largest = lanes::larger(largest, lanes::load(room + c));
   const float m = lanes::fold(largest, [](auto a, auto b) { return a < b ? b : a; });
+  prefetch(C, x + C);
   Vec sums = {};
   if (p.log) {
     for (int64_t c = 0; c < whole; c += kLanes) sums += brief::exp_negative(lanes::load(room + c) - m);
@@ -108,7 +110,7 @@ void softmax_forward(B, Softmax p, const T* x, T* y) {
       forward_row(p, x + r * C, y + r * C, buffer[0]);
     } else {
       acc_t<T>* yr = room(y + r * C, buffer[0]);
-      forward_row(p, widen(C, x + r * C, buffer[0]), yr);
+      forward_row(p, widen(C, x + r * C, buffer[0]), yr, x + (r + 1) * C);
       narrow(C, yr, y + r * C);
     }
   });
