@@ -7,8 +7,8 @@
 
 namespace holt {
 
-/// Whether the variable is 1 rather than 0; unset and empty are `otherwise`. Anything else is an Error: `refusal`, which
-/// ends in "got '{}'".
+/// Whether the variable is 1 rather than 0; unset and empty are `otherwise`. Anything else is an Error: `refusal`,
+/// which ends in "got '{}'".
 inline bool environment_switch(const char* name, detail::Format refusal, bool otherwise = false) {
   const char* const value = std::getenv(name);
   const std::string_view text = value ? value : "";

@@ -92,8 +92,8 @@ Grid grid(const Table& table);
 /// The method's name with its mark: "sgd †" for a row that was chosen on test accuracy.
 std::string row_name(const TableRow& row);
 
-/// The lines below the table: how hyperparameters were chosen, what ± and the marks mean, what failed. `best` names what
-/// marks the best: "*" where text cannot be bold.
+/// The lines below the table: how hyperparameters were chosen, what ± and the marks mean, what failed. `best` names
+/// what marks the best: "*" where text cannot be bold.
 std::vector<std::string> footnotes(const Table& table, const std::string& best = "Bold");
 
 /// "76.4" for 0.764.

@@ -11,7 +11,8 @@ int main() try {
   using namespace holt;
   constexpr int64_t kSide = 8;
   Generator generator(1);
-  const auto model = nn::make_model({.name = "lenet", .classes = 3, .channels = 1, .height = 28, .width = 28}, generator);
+  const auto model =
+      nn::make_model({.name = "lenet", .classes = 3, .channels = 1, .height = 28, .width = 28}, generator);
   nn::save_model("model.safetensors", *model, nn::to_metadata(nn::Usage{{"left", "right", "top"}, {0.5f}, {0.5f}}));
   for (const char* name : {"left", "right"})
     for (int i = 0; i < 4; ++i) {
