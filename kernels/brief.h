@@ -20,13 +20,7 @@ namespace detail {
 constexpr float kLog2e = 1.44269504089f;
 constexpr float kLeast = -127, kMost = 128;  // of pow2's argument: there its result is 0 and infinity
 
-/// c[0]·x^k + … + c[k], highest power first.
-template <class... C>
-[[gnu::always_inline]] inline Vec polynomial(Vec x, float highest, C... c) {
-  Vec p = lanes::Vec{} + highest;
-  ((p = p * x + c), ...);
-  return p;
-}
+using vmath::detail::polynomial;
 
 /// 2^y for y in [−127.5, 128.5): 2^n·2^r with n = round(y), |r| ≤ ½, and the polynomial c for 2^r.
 template <class... C>

@@ -17,6 +17,14 @@ namespace holt::vmath {
 
 namespace detail {
 
+/// c[0]·x^k + … + c[k], highest power first, of a number or of a vector.
+template <class V, class... C>
+[[gnu::always_inline]] inline V polynomial(V x, float highest, C... c) {
+  V p = V{} + highest;
+  ((p = p * x + c), ...);
+  return p;
+}
+
 // x = n·ln 2 + r, |r| ≤ ln 2 / 2. (Two functions of floats: of a struct GCC makes an array in a simd loop, and
 // gathers.)
 
@@ -29,25 +37,18 @@ inline float exp_shifted(float x) { return x * 0x1.715476p+0f + kExpRound; }
 inline float exp_rest(float x, float shifted) {
   const float n = shifted - kExpRound;
   const float r = (x - n * 0x1.62ep-1f) - n * 0x1.0bfbe8p-15f;  // ln 2 in two parts: n·high is exact
-  float p = 1.9875691500e-4f;                                   // (e^r − 1 − r)/r², Cephes expf
-  p = p * r + 1.3981999507e-3f;
-  p = p * r + 8.3334519073e-3f;
-  p = p * r + 4.1665795894e-2f;
-  p = p * r + 1.6666665459e-1f;
-  p = p * r + 5.0000001201e-1f;
+  // (e^r − 1 − r)/r², Cephes expf
+  const float p = polynomial(r, 1.9875691500e-4f, 1.3981999507e-3f, 8.3334519073e-3f, 4.1665795894e-2f,
+                             1.6666665459e-1f, 5.0000001201e-1f);
   return p * (r * r) + r + 1.0f;
 }
 
 /// 2^y for y in [−127.5, 128), off by 1e-7 of the result; what is below 2^-126.5 is 0.
 inline float pow2(float y) {
   const float shifted = y + kExpRound, r = y - (shifted - kExpRound);
-  float p = 1.53264613e-4f;  // 2^r, |r| ≤ ½
-  p = p * r + 1.33908063e-3f;
-  p = p * r + 9.61850584e-3f;
-  p = p * r + 5.55035993e-2f;
-  p = p * r + 0.240226477f;
-  p = p * r + 0.693147182f;
-  p = p * r + 1.0f;
+  // 2^r, |r| ≤ ½
+  const float p =
+      polynomial(r, 1.53264613e-4f, 1.33908063e-3f, 9.61850584e-3f, 5.55035993e-2f, 0.240226477f, 0.693147182f, 1.0f);
   return p * std::bit_cast<float>(std::bit_cast<uint32_t>(shifted) << 23);
 }
 
@@ -93,15 +94,10 @@ HOLT_HD inline float log(float x) {
   const int32_t e = static_cast<int32_t>(bits - 0x3f3504f3u) >> 23;  // 0x3f3504f3 is √½
   const float f = std::bit_cast<float>(bits - (static_cast<uint32_t>(e) << 23)) - 1.0f, z = f * f;
   const float n = static_cast<float>(e) - (subnormal ? 23.0f : 0.0f);
-  float p = 7.0376836292e-2f;  // (ln(1 + f) − f + f²/2)/f³, Cephes logf
-  p = p * f - 1.1514610310e-1f;
-  p = p * f + 1.1676998740e-1f;
-  p = p * f - 1.2420140846e-1f;
-  p = p * f + 1.4249322787e-1f;
-  p = p * f - 1.6668057665e-1f;
-  p = p * f + 2.0000714765e-1f;
-  p = p * f - 2.4999993993e-1f;
-  p = p * f + 3.3333331174e-1f;
+  // (ln(1 + f) − f + f²/2)/f³, Cephes logf
+  float p =
+      detail::polynomial(f, 7.0376836292e-2f, -1.1514610310e-1f, 1.1676998740e-1f, -1.2420140846e-1f, 1.4249322787e-1f,
+                         -1.6668057665e-1f, 2.0000714765e-1f, -2.4999993993e-1f, 3.3333331174e-1f);
   p = p * f * z - n * 2.12194440e-4f;  // ln 2 = 0.693359375 − 0.000212…: n times the first is exact
   float y = (p - 0.5f * z) + f + n * 0.693359375f;
   y = x == INFINITY ? x : y;
@@ -117,11 +113,9 @@ HOLT_HD inline float tanh(float x) {
   return ::tanhf(x);
 #else
   const float a = std::fabs(x), z = x * x;
-  float p = -5.70498872745e-3f;  // (tanh x / x − 1)/x², Cephes tanhf
-  p = p * z + 2.06390887954e-2f;
-  p = p * z - 5.37397155531e-2f;
-  p = p * z + 1.33314422036e-1f;
-  p = p * z - 3.33332819422e-1f;
+  // (tanh x / x − 1)/x², Cephes tanhf
+  const float p = detail::polynomial(z, -5.70498872745e-3f, 2.06390887954e-2f, -5.37397155531e-2f, 1.33314422036e-1f,
+                                     -3.33332819422e-1f);
   const float small = p * z * x + x;
   const float large = 1.0f - 2.0f / (exp(2.0f * a) + 1.0f);
   return std::copysign(a < 0.625f ? small : large, x);
@@ -135,12 +129,8 @@ HOLT_HD inline float erf(float x) {
   return ::erff(x);
 #else
   const float a = std::fabs(x), z = x * x;
-  float p = -5.96761703e-4f;
-  p = p * z + 4.99119423e-3f;
-  p = p * z - 2.67681349e-2f;
-  p = p * z + 1.12819925e-1f;
-  p = p * z - 3.76125336e-1f;
-  p = p * z + 1.28379166e-1f;
+  const float p = detail::polynomial(z, -5.96761703e-4f, 4.99119423e-3f, -2.67681349e-2f, 1.12819925e-1f,
+                                     -3.76125336e-1f, 1.28379166e-1f);
   const float small = p * x + x;
   const float t = a > 4.0f ? 4.0f : a;  // erf is 1 from 3.92 on; a NaN passes
   float q = -1.72853470e-5f * t + 3.83197126e-4f;
@@ -163,15 +153,9 @@ HOLT_HD inline float gelu(float x) {
 #else
   float t = std::fabs(x);
   t = t > 10.3882f ? 10.3882f : t;  // there 2^q is 0
-  float q = -1.90414619e-6f;        // log2 Φ(−t)
-  q = q * t + 2.80849126e-5f;
-  q = q * t - 1.31624693e-4f;
-  q = q * t - 2.71650584e-4f;
-  q = q * t + 7.24475924e-3f;
-  q = q * t - 5.26270457e-2f;
-  q = q * t - 0.459162384f;
-  q = q * t - 1.15111101f;
-  q = q * t - 1.0f;
+  // log2 Φ(−t)
+  const float q = detail::polynomial(t, -1.90414619e-6f, 2.80849126e-5f, -1.31624693e-4f, -2.71650584e-4f,
+                                     7.24475924e-3f, -5.26270457e-2f, -0.459162384f, -1.15111101f, -1.0f);
   return (x < 0.0f ? 0.0f : x) - t * detail::pow2(q);
 #endif
 }
@@ -185,16 +169,9 @@ HOLT_HD inline float gelu_slope(float x) {
 #else
   float t = std::fabs(x);
   t = t > 13.7546f ? 13.7546f : t;  // there 2^q is 0
-  float q = -6.95819367e-8f;        // log2 h/(root − t)
-  q = q * t + 2.9297014e-6f;
-  q = q * t - 5.08265512e-5f;
-  q = q * t + 5.0020474e-4f;
-  q = q * t - 3.24297138e-3f;
-  q = q * t + 1.52164148e-2f;
-  q = q * t - 5.51403128e-2f;
-  q = q * t - 0.560575902f;
-  q = q * t - 0.383200884f;
-  q = q * t - 0.588404536f;
+  // log2 h/(root − t)
+  const float q = detail::polynomial(t, -6.95819367e-8f, 2.9297014e-6f, -5.08265512e-5f, 5.0020474e-4f, -3.24297138e-3f,
+                                     1.52164148e-2f, -5.51403128e-2f, -0.560575902f, -0.383200884f, -0.588404536f);
   const float h = (0.751791537f - t) * detail::pow2(q);
   return x > 0.0f ? 1.0f - h : h;
 #endif
