@@ -39,6 +39,15 @@ struct Piece {
   }
 };
 
+// sum[i][j] += a[i]·b[j]
+template <int P>
+IN_REGISTERS void add_outer_product(float (&sum)[P * 4][P * 4], const Vec<float> (&a)[P], const Vec<float> (&b)[P]) {
+#pragma unroll
+  for (int i = 0; i < P * 4; ++i)
+#pragma unroll
+    for (int j = 0; j < P * 4; ++j) sum[i][j] += a[i / 4].v[i % 4] * b[j / 4].v[j % 4];
+}
+
 template <int Tile, class A, class B, class F>
 __global__ void __launch_bounds__(256, 2) gemm_register(Schedule s, A all_a, B all_b, Epilogue<float, F> epilogue) {
   using R = RegisterTile<Tile>;
@@ -73,10 +82,7 @@ __global__ void __launch_bounds__(256, 2) gemm_register(Schedule s, A all_a, B a
         av[i] = load16(a_slice(now) + d * R::pitch + ty + 64 * i);
         bv[i] = load16(b_slice(now) + d * R::pitch + tx + 64 * i);
       }
-#pragma unroll
-      for (int i = 0; i < P * 4; ++i)
-#pragma unroll
-        for (int j = 0; j < P * 4; ++j) sum[i][j] += av[i / 4][i % 4] * bv[j / 4][j % 4];
+      add_outer_product(sum, av, bv);
     }
     if (more) {
       a_piece.put(a_slice(1 - now), a.k_contiguous, a_next);

@@ -5,9 +5,12 @@
 //   launch<kernel<T>>(gpu, {grid, block, shared_bytes}, args…)      kernel<<<…>>>(args…); an error names the kernel
 //   SHARED(float, tile, [32][33]);                                  __shared__ float tile[32][33];
 //   DYNAMIC_SHARED(float, buffer);                                  extern __shared__ float buffer[];
+//   IN_REGISTERS void add(float (&sum)[4], …) { … }                 __device__ __forceinline__ void add(…) { … }
 //
 // DYNAMIC_SHARED is 16-byte aligned. A SHARED array is aligned as its type is: one that is read by load16 or filled by
 // cp_async16 says so, SHARED(alignas(16) float, tile, [32][32]); the emulator places others where that would fail.
+// IN_REGISTERS is for arithmetic on arrays whose every index the compiler knows: AddressSanitizer has nothing to find
+// in it, and would take most of a product's time on the emulator.
 //
 // What differs in more than spelling is a small function with a twin in kernels/simt/: load16 / store16, store8,
 // cp_async16, cp_async_commit, cp_async_wait<N>, mma_bf16_16x8x16, atomic_add_bf16x2 (in global memory). Threads,

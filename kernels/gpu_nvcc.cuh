@@ -7,6 +7,7 @@
 #include "kernels/cuda/launch.h"
 #include "kernels/device.h"
 
+#define IN_REGISTERS __device__ __forceinline__
 #define SHARED(T, name, ...) __shared__ T name __VA_ARGS__
 #define DYNAMIC_SHARED(T, name)                                        \
   extern __shared__ __align__(16) unsigned char holt_dynamic_shared[]; \

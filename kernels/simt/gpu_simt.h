@@ -25,6 +25,12 @@
 #define __launch_bounds__(...)
 #define __align__(n) alignas(n)
 
+#if defined(__SANITIZE_ADDRESS__)
+#define IN_REGISTERS __attribute__((noinline, no_sanitize("address,undefined")))
+#else
+#define IN_REGISTERS inline
+#endif
+
 namespace holt {
 
 #if defined(HOLT_CUDA_DOUBLE)  // this .cu file a third time, for tests of the cuda device without a GPU

@@ -30,11 +30,12 @@ bool all_are(const char* p, size_t n, unsigned char byte) {
 }  // namespace
 
 Arena::Arena() {
-  void* p = mmap(nullptr, kSpace, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (p == MAP_FAILED) throw std::bad_alloc();
-  base_ = top_ = static_cast<char*>(p);
+  mapped_ = mmap(nullptr, kSpace + kPage, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (mapped_ == MAP_FAILED) throw std::bad_alloc();
+  base_ = top_ = static_cast<char*>(mapped_) + (kPage - reinterpret_cast<uintptr_t>(mapped_) % kPage) % kPage;
+  madvise(base_, kSpace, MADV_HUGEPAGE);  // opening and closing small pages takes a sixth of some tests' time
 }
-Arena::~Arena() { munmap(base_, kSpace); }
+Arena::~Arena() { munmap(mapped_, kSpace + kPage); }
 
 // Guards on both sides; sizes in sixteenths of their octave, so that blocks of about one size share addresses.
 size_t Arena::whole(size_t bytes) {
@@ -82,8 +83,7 @@ std::string Arena::end_use(void* p, size_t bytes) {
 }
 
 void Arena::open() {
-  const uintptr_t page = 4096, end = (reinterpret_cast<uintptr_t>(top_) + page - 1) / page * page;
-  opened_ = reinterpret_cast<char*>(end);
+  opened_ = base_ + (static_cast<size_t>(top_ - base_) + kPage - 1) / kPage * kPage;
   if (opened_ > base_) mprotect(base_, static_cast<size_t>(opened_ - base_), PROT_READ | PROT_WRITE);
 }
 

@@ -33,8 +33,10 @@ class Arena {
  private:
   static constexpr size_t kSpace = size_t{16} << 30;
   static constexpr size_t kGuard = 256;
+  static constexpr size_t kPage = size_t{2} << 20;  // a huge one
   static size_t whole(size_t bytes);
 
+  void* mapped_;
   char* base_;
   char* top_;  // used so far
   char* opened_ = nullptr;
