@@ -41,8 +41,11 @@ function(holt_add_cudnn target)
   if(HOLT_HAS_CUDNN)
     target_include_directories(${target} SYSTEM PRIVATE ${HOLT_CUDNN_INCLUDE_DIRS})
     # Two megabytes of headers, and nothing in them that is worth -O3, or with sanitizers any optimisation.
-    set_source_files_properties(${CMAKE_SOURCE_DIR}/kernels/cuda/cudnn_graph.cpp PROPERTIES
-      COMPILE_OPTIONS $<IF:$<BOOL:${HOLT_SANITIZE}>,-O0,-O1>
+    set(level -O1)
+    if(HOLT_SANITIZE)
+      set(level -O0)
+    endif()
+    set_source_files_properties(${CMAKE_SOURCE_DIR}/kernels/cuda/cudnn_graph.cpp PROPERTIES COMPILE_OPTIONS ${level}
       COMPILE_DEFINITIONS "NV_CUDNN_FRONTEND_USE_DYNAMIC_LOADING;CUDNN_FRONTEND_SKIP_JSON_LIB")
   else()
     set_source_files_properties(${sources} PROPERTIES HEADER_FILE_ONLY ON)
