@@ -40,12 +40,8 @@ function(holt_add_cudnn target)
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/kernels/cuda/cudnn*.cpp)
   if(HOLT_HAS_CUDNN)
     target_include_directories(${target} SYSTEM PRIVATE ${HOLT_CUDNN_INCLUDE_DIRS})
-    # Two megabytes of headers, and nothing in them that is worth -O3, or with sanitizers any optimisation.
-    set(level -O1)
-    if(HOLT_SANITIZE)
-      set(level -O0)
-    endif()
-    set_source_files_properties(${CMAKE_SOURCE_DIR}/kernels/cuda/cudnn_graph.cpp PROPERTIES COMPILE_OPTIONS ${level}
+    # Two megabytes of headers, and nothing in them that is worth -O3.
+    set_source_files_properties(${CMAKE_SOURCE_DIR}/kernels/cuda/cudnn_graph.cpp PROPERTIES COMPILE_OPTIONS -O1
       COMPILE_DEFINITIONS "NV_CUDNN_FRONTEND_USE_DYNAMIC_LOADING;CUDNN_FRONTEND_SKIP_JSON_LIB")
   else()
     set_source_files_properties(${sources} PROPERTIES HEADER_FILE_ONLY ON)
