@@ -60,7 +60,7 @@ void launch(Cuda gpu, LaunchShape s, A... args) {
 /// the lower address in the lower half.
 __device__ inline uint32_t atomic_add_bf16x2(bf16* p, bf16 low, bf16 high) {
   uint32_t old;
-#if __CUDA_ARCH__ >= 900
+#if __CUDA_ARCH__ >= 900  // where 90 is the oldest of HOLT_CUDA_ARCHITECTURES
   const uint32_t x = uint32_t{low.bits} | uint32_t{high.bits} << 16;
   asm volatile("atom.global.add.noftz.bf16x2 %0, [%1], %2;"
                : "=r"(old)
