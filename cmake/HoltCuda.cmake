@@ -66,7 +66,8 @@ function(holt_add_cuda target)
   unset(CMAKE_CXX_STANDARD)  # CUDA targets inherit it, and CMake 3.25 does not know C++20 for nvcc 13
   add_library(${target} STATIC ${ARGN})
   # One virtual architecture, the oldest that is asked for, whatever number of real ones: nvcc's front end, a fifth of its time, runs
-  # once. No kernel's PTX differed between compute_80 and compute_90. It is kept for GPUs that are newer still.
+  # once. No kernel's PTX differs between compute_80 and compute_90; one that used atomic_add_bf16x2 would. The PTX is kept for GPUs
+  # that are not listed.
   list(SORT HOLT_CUDA_ARCHITECTURES COMPARE NATURAL)
   list(GET HOLT_CUDA_ARCHITECTURES 0 oldest)
   string(REGEX REPLACE "[a-z]$" "" oldest "${oldest}")
